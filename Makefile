@@ -1,0 +1,43 @@
+# What can be done here. `make` alone is what has to be green before a change lands.
+
+# The tools have a module of their own, so that Stockflow doesn't depend on what they depend on.
+TOOL := go tool -modfile=tools/go.mod
+
+FUZZTIME ?= 20s
+BENCH    ?= .
+DATA     ?= ./data
+HTTP     ?= 127.0.0.1:8080
+
+.DEFAULT_GOAL := check
+.PHONY: help check format lint test race fuzz generate bench run
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: format lint test ## format, lint and test: the default
+
+format: ## write all files as gofmt would
+	go fmt ./...
+
+lint: ## look for what tests don't find
+	go vet ./...
+	$(TOOL) golangci-lint run ./...
+	$(TOOL) buf lint
+
+test: ## run all tests
+	go test ./...
+
+race: ## run the tests of what runs side by side, under the race detector
+	go test -race $$(.ci/concurrent)
+
+fuzz: ## look for bytes that break something; FUZZTIME=5m looks longer at each
+	.ci/fuzz $(FUZZTIME)
+
+generate: ## write again what is generated
+	go generate ./...
+
+bench: ## measure; BENCH=name picks some
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+run: ## start Stockflow; HTTP=host:port and DATA=directory change where
+	go run . serve --http $(HTTP) --data $(DATA)

@@ -1,0 +1,57 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// endpoint answers a request without writing: with a reply, or with an error that faultOf knows to name.
+type endpoint func(*http.Request) (reply, error)
+
+// reply is a success.
+type reply struct {
+	status int
+	header map[string]string
+	body   any // to be written as JSON
+}
+
+// answer writes what e returns.
+func (s *Server) answer(e endpoint) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rep, err := e(r)
+		if err != nil {
+			s.refuse(w, r, faultOf(err))
+			return
+		}
+		write(w, rep.status, "application/json", rep.header, rep.body)
+	})
+}
+
+// refuse writes a problem. What Stockflow itself has at fault is logged here; what the log has is logged where it was
+// written to, and what clients have is theirs.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *fault) {
+	p := f.problem()
+	if f.code == "internal" && r.Context().Err() == nil {
+		s.log.Error("a request failed", "method", r.Method, "route", routeOf(w), "error", f.cause)
+	}
+	write(w, p.Status, "application/problem+json", f.header, p)
+}
+
+// write writes an answer in one piece. Its error is that of a client that has gone: there is nobody to tell.
+func write(w http.ResponseWriter, status int, contentType string, header map[string]string, body any) {
+	text, err := json.Marshal(body)
+	if err != nil { // only strings, numbers and lists are ever written
+		panic(err)
+	}
+	h := w.Header()
+	for name, value := range header {
+		h.Set(name, value)
+	}
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(text)+1))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n'))
+}

@@ -1,0 +1,318 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"stockflow/cli"
+)
+
+// house is a whole Stockflow, with its embedded broker, in this process.
+type house struct {
+	t      *testing.T
+	server *cli.Server
+	url    string
+}
+
+func newHouse(t *testing.T, roles ...string) *house {
+	t.Helper()
+	t.Parallel()
+	log := slog.New(slog.DiscardHandler)
+	server, err := cli.Serve{HTTP: "127.0.0.1:0", Data: t.TempDir(), Partitions: 4, Roles: roles}.Start(t.Context(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := server.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return &house{t, server, "http://" + server.HTTPAddr()}
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	text   string
+	json   map[string]any
+}
+
+// field returns a field of the body as text.
+func (a answer) field(name string) string { return fmt.Sprint(a.json[name]) }
+
+// send sends a request; headers are "Name: value".
+func (h *house) send(method, path, body string, headers ...string) answer {
+	h.t.Helper()
+	r, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, strings.NewReader(body))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
+	}
+	got, err := http.DefaultClient.Do(r)
+	if err != nil {
+		h.t.Error(err)
+		return answer{}
+	}
+	defer got.Body.Close()
+	text, err := io.ReadAll(got.Body)
+	if err != nil {
+		h.t.Error(err)
+	}
+	a := answer{status: got.StatusCode, header: got.Header, text: string(text), json: map[string]any{}}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&a.json); err != nil {
+		h.t.Errorf("%s %s is answered with %d %q: %v", method, path, a.status, text, err)
+	}
+	return a
+}
+
+// want sends a request and fails the test unless the answer has the status and, in this order, name=value of fields.
+func (h *house) want(method, path, body string, status int, fields ...string) answer {
+	h.t.Helper()
+	a := h.send(method, path, body, "Prefer: wait=10")
+	if a.status != status {
+		h.t.Errorf("%s %s %s is answered with %d %s, expected %d", method, path, body, a.status, a.text, status)
+	}
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, "=")
+		if a.field(name) != value {
+			h.t.Errorf("%s %s %s is answered with %s %s, expected %s", method, path, body, name, a.field(name), value)
+		}
+	}
+	return a
+}
+
+func TestAnOrderGoesFromReceiptToDelivery(t *testing.T) {
+	h := newHouse(t)
+	h.want("GET", "/v1/inventory/lamp", "", 404, "code=not_found")
+	h.want("GET", "/v1/orders/o-1", "", 404, "code=not_found")
+	h.want("GET", "/v1/shipments/o-1", "", 404, "code=not_found")
+	h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":5}`, 200, "on_hand=5", "reserved=0", "available=5")
+
+	order := `{"order_id":"o-1","customer":{"id":"c-1"},"lines":[{"sku":"lamp","quantity":2}]}`
+	placed := h.want("POST", "/v1/orders", order, 201, "status=confirmed", "order_id=o-1", "policy=all_or_nothing")
+	if placed.header.Get("Location") != "/v1/orders/o-1" || placed.header.Get("Preference-Applied") != "wait=10" {
+		t.Errorf("the headers are %v", placed.header)
+	}
+	if got := h.want("GET", "/v1/orders/o-1", "", 200).field("lines"); got != "[map[allocated:2 quantity:2 sku:lamp status:reserved]]" {
+		t.Errorf("the lines are %s", got)
+	}
+	h.want("GET", "/v1/inventory/lamp", "", 200, "on_hand=5", "reserved=2", "available=3",
+		"locations=[map[available:3 location:main on_hand:5 reserved:2]]")
+
+	h.want("POST", "/v1/shipments/o-1/deliver", `{}`, 409, "code=not_dispatched")
+	dispatch := `{"carrier":"DHL","tracking_number":"X1"}`
+	h.want("POST", "/v1/shipments/o-1/dispatch", dispatch, 200, "status=dispatched", "carrier=DHL", "tracking_number=X1",
+		"lines=[map[quantity:2 sku:lamp]]")
+	h.want("POST", "/v1/shipments/o-1/dispatch", dispatch, 200, "status=dispatched")
+	h.want("POST", "/v1/shipments/o-1/dispatch", `{"carrier":"UPS","tracking_number":"X1"}`, 409, "code=dispatched_otherwise")
+	h.want("POST", "/v1/shipments/o-1/deliver", ``, 200, "status=delivered")
+	h.want("POST", "/v1/orders/o-1/cancel", ``, 409, "code=already_shipped")
+	h.want("POST", "/v1/shipments/o-2/deliver", ``, 404, "code=unknown_shipment")
+	h.want("POST", "/v1/orders/o-2/cancel", ``, 404, "code=unknown_order")
+}
+
+func TestARepeatedOrderIsTheSameAndAnotherOfItsNameAConflict(t *testing.T) {
+	h := newHouse(t)
+	h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":5}`, 200)
+	order := `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":2}]}`
+	for range 3 {
+		h.want("POST", "/v1/orders", order, 201, "status=confirmed")
+	}
+	other := `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":3}]}`
+	h.want("POST", "/v1/orders", other, 409, "code=id_conflict")
+	for _, prefer := range []string{"", "wait=0", "nonsense"} { // the conflict is worth waiting for
+		if a := h.send("POST", "/v1/orders", other, "Prefer: "+prefer); a.status != 409 {
+			t.Errorf("with Prefer %q a conflict is answered with %d %s", prefer, a.status, a.text)
+		}
+	}
+	if a := h.send("POST", "/v1/orders", order); a.status != 202 || a.field("status") != "pending" || a.header.Get("Location") != "/v1/orders/o-1" {
+		t.Errorf("without Prefer a repeated order is answered with %d %s", a.status, a.text)
+	}
+
+	body := `{"lines":[{"sku":"lamp","quantity":1}]}`
+	first := h.send("POST", "/v1/orders", body, "Idempotency-Key: k-1", "Prefer: wait=10")
+	again := h.send("POST", "/v1/orders", body, "Idempotency-Key: k-1", "Prefer: wait=10")
+	if first.status != 201 || again.status != 201 || first.field("order_id") != again.field("order_id") {
+		t.Errorf("a repeated key is answered with %s and %s", first.text, again.text)
+	}
+	if a := h.send("POST", "/v1/orders", `{"lines":[{"sku":"lamp","quantity":7}]}`, "Idempotency-Key: k-1"); a.field("code") != "id_conflict" {
+		t.Errorf("a key with other content is answered with %d %s", a.status, a.text)
+	}
+	h.want("GET", "/v1/inventory/lamp", "", 200, "reserved=3")
+}
+
+func TestAReceiptWithAKeyCountsOnce(t *testing.T) {
+	h := newHouse(t)
+	for _, c := range []struct {
+		path, body, key string
+		status          int
+		want            string
+	}{
+		{"receipts", `{"quantity":5}`, "r-1", 200, "on_hand=5"},
+		{"receipts", `{"quantity":5}`, "r-1", 200, "on_hand=5"},
+		{"receipts", `{"quantity":6}`, "r-1", 409, "code=id_conflict"},
+		{"receipts", `{"quantity":5,"location":"north","reference":"PO 7"}`, "r-2", 200, "on_hand=10"},
+		{"adjustments", `{"quantity":-11,"reason":"loss"}`, "a-1", 409, "code=below_zero"},
+		{"adjustments", `{"quantity":-1,"reason":"loss"}`, "a-2", 200, "on_hand=9"},
+		{"adjustments", `{"quantity":-1,"reason":"loss"}`, "a-2", 200, "on_hand=9"},
+	} {
+		a := h.send("POST", "/v1/inventory/BANK%20CHARGES/"+c.path, c.body, "Idempotency-Key: "+c.key)
+		name, value, _ := strings.Cut(c.want, "=")
+		if a.status != c.status || a.field(name) != value {
+			t.Errorf("%s %s %s is answered with %d %s, expected %d %s", c.path, c.body, c.key, a.status, a.text, c.status, c.want)
+		}
+	}
+	h.want("GET", "/v1/inventory/BANK%20CHARGES", "", 200, "sku=BANK CHARGES", "on_hand=9")
+}
+
+func TestACancelledOrderGivesBackWhatItHeld(t *testing.T) {
+	h := newHouse(t)
+	h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":5}`, 200)
+	h.want("POST", "/v1/orders", `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":5}]}`, 201, "status=confirmed")
+	h.want("POST", "/v1/orders", `{"order_id":"o-2","policy":"backorder","lines":[{"sku":"lamp","quantity":1}]}`, 201, "status=backordered")
+	h.want("POST", "/v1/orders/o-1/cancel", `{"reason":"changed my mind"}`, 200, "status=cancelled")
+	h.want("POST", "/v1/orders/o-1/cancel", ``, 200, "status=cancelled")
+	h.want("POST", "/v1/orders/o-2/cancel", ``, 200, "status=cancelled")
+	h.want("POST", "/v1/shipments/o-1/dispatch", `{"carrier":"c","tracking_number":"t"}`, 409, "code=shipment_cancelled")
+	rejected := h.want("POST", "/v1/orders", `{"order_id":"o-3","lines":[{"sku":"lamp","quantity":9},{"sku":"desk","quantity":1}]}`, 201,
+		"status=rejected", "reason=lines_refused")
+	if got := rejected.field("lines"); got != "[map[allocated:0 available:0 quantity:1 reason:unknown_sku sku:desk status:refused] "+
+		"map[allocated:0 available:5 quantity:9 reason:insufficient sku:lamp status:refused]]" {
+		t.Errorf("the lines are %s", got)
+	}
+	h.want("POST", "/v1/orders/o-3/cancel", ``, 409, "code=already_rejected")
+}
+
+// A cancellation and a dispatch race: one of them wins, and each is told the truth.
+func TestACancellationThatRacesADispatchIsToldTheTruth(t *testing.T) {
+	h := newHouse(t)
+	h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":100}`, 200)
+	for i := range 20 {
+		id := fmt.Sprint("o-", i)
+		h.want("POST", "/v1/orders", `{"order_id":"`+id+`","lines":[{"sku":"lamp","quantity":1}]}`, 201, "status=confirmed")
+		var cancel, dispatch answer
+		var both sync.WaitGroup
+		both.Go(func() { cancel = h.send("POST", "/v1/orders/"+id+"/cancel", "") })
+		both.Go(func() {
+			dispatch = h.send("POST", "/v1/shipments/"+id+"/dispatch", `{"carrier":"c","tracking_number":"t"}`)
+		})
+		both.Wait()
+		cancelled := cancel.status == 200 && cancel.field("status") == "cancelled" && dispatch.field("code") == "shipment_cancelled"
+		shipped := cancel.field("code") == "already_shipped" && dispatch.status == 200
+		if !cancelled && !shipped {
+			t.Errorf("the cancellation is answered with %s, the dispatch with %s", cancel.text, dispatch.text)
+		}
+	}
+}
+
+func TestScarceGoodsAreNotSoldTwice(t *testing.T) {
+	h := newHouse(t)
+	h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":10}`, 200)
+	statuses := make([]string, 40)
+	var clients sync.WaitGroup
+	for i := range statuses {
+		clients.Go(func() {
+			a := h.send("POST", "/v1/orders", `{"lines":[{"sku":"lamp","quantity":1}]}`, "Prefer: wait=10")
+			statuses[i] = a.field("status")
+		})
+	}
+	clients.Wait()
+	confirmed := slices.DeleteFunc(statuses, func(s string) bool { return s != "confirmed" })
+	if len(confirmed) != 10 {
+		t.Errorf("%d orders were confirmed, expected 10", len(confirmed))
+	}
+	h.want("GET", "/v1/inventory/lamp", "", 200, "on_hand=10", "reserved=10", "available=0")
+}
+
+// With nobody there to decide about stock, whatever needs it stays open.
+func TestWhatIsNotDecidedInTimeIsAnsweredAsOpen(t *testing.T) {
+	h := newHouse(t, "api", "order", "shipment")
+	order := `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":2}]}`
+	for _, prefer := range []string{"wait=0", "wait=1"} {
+		a := h.send("POST", "/v1/orders", order, "Prefer: "+prefer)
+		if a.status != 202 || a.field("status") != "pending" || a.header.Get("Preference-Applied") != prefer || a.header.Get("Location") != "/v1/orders/o-1" {
+			t.Errorf("with %s the answer is %d %v %s", prefer, a.status, a.header, a.text)
+		}
+	}
+	h.want("GET", "/v1/orders/o-1", "", 200, "status=pending")
+	receipt := h.want("POST", "/v1/inventory/a%20b/receipts", `{"quantity":1}`, 202, "status=accepted", "see=/v1/inventory/a%20b")
+	if got := receipt.header.Get("Location"); got != "/v1/inventory/a%20b" {
+		t.Errorf("the Location is %s", got)
+	}
+}
+
+// What the log has not acknowledged is no success, and no failure either.
+func TestASilentLogLeavesTheOutcomeUnknown(t *testing.T) {
+	h := newHouse(t)
+	h.server.Embedded().Cluster().ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		h.server.Embedded().Cluster().KeepControl()
+		return nil, errors.New("silent"), true
+	})
+	for path, body := range map[string]string{
+		"/v1/orders":                  `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":2}]}`,
+		"/v1/inventory/lamp/receipts": `{"quantity":1}`,
+	} {
+		a := h.want("POST", path, body, 503, "code=outcome_unknown")
+		if a.header.Get("Retry-After") == "" || !strings.Contains(a.field("detail"), "GET /v1/") {
+			t.Errorf("the answer is %v %s", a.header, a.text)
+		}
+	}
+	h.want("GET", "/v1/orders/o-1", "", 404)
+}
+
+// BenchmarkOrder is the time that a client waits for the outcome of an order.
+func BenchmarkOrder(b *testing.B) {
+	server, err := cli.Serve{HTTP: "127.0.0.1:0", Data: b.TempDir(), Partitions: 8}.Start(b.Context(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer server.Stop()
+	if err := server.WaitReady(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	url := "http://" + server.HTTPAddr()
+	post := func(path, body string) int {
+		r, _ := http.NewRequest("POST", url+path, strings.NewReader(body))
+		r.Header.Set("Prefer", "wait=10")
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, a.Body)
+		_ = a.Body.Close()
+		return a.StatusCode
+	}
+	post("/v1/inventory/lamp/receipts", `{"quantity":1000000000}`)
+	var times []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		if status := post("/v1/orders", `{"lines":[{"sku":"lamp","quantity":1}]}`); status != 201 {
+			b.Fatalf("an order was answered with %d", status)
+		}
+		times = append(times, time.Since(start))
+	}
+	slices.Sort(times)
+	b.ReportMetric(float64(times[len(times)/2].Microseconds())/1000, "ms/p50")
+	b.ReportMetric(float64(times[len(times)*99/100].Microseconds())/1000, "ms/p99")
+}

@@ -1,0 +1,190 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"stockflow/codecs"
+	"stockflow/processors"
+	"stockflow/processors/order"
+	"stockflow/views"
+)
+
+type orderState = order.State
+
+func orderShelf(t *views.Tables) shelf[orderState] {
+	return shelf[orderState]{
+		table: t.Orders, path: "/v1/orders/", what: "order",
+		known: func(s order.State) bool { return s.Status != order.None },
+		show:  func(id string, h codecs.Head, s order.State) any { return showOrder(id, h, s) },
+	}
+}
+
+func (s *Server) order(_ context.Context, id string) (reply, error) { return s.orders.get(id) }
+
+// placement is an order on its way into the log.
+type placement struct {
+	command
+	id     string
+	named  bool // the client chose the id or what it is derived from, so the order may be there already
+	prefer preference
+}
+
+// readPlacement reads an order. Its id is the client's, or derived from the client's Idempotency-Key, so that a
+// repeated request is the same order, or else a new one.
+func readPlacement(r *http.Request) (placement, error) {
+	text, err := body(r)
+	if err != nil {
+		return placement{}, err
+	}
+	var id, policy string
+	var placed order.Placed
+	bad, err := fill(text, placedFields(&id, &policy, &placed))
+	if err != nil {
+		return placement{}, err
+	}
+	key, keyErr := repeatKey(r)
+	p := placement{named: id != "" || key != "", prefer: parsePrefer(r.Header.Values("Prefer"))}
+	p.id = orderID(id, key)
+	placed.Policy, err = codecs.ParsePolicy(policy)
+	if err := merge(bad, keyErr, codecs.CheckID("order_id", p.id), err, codecs.CheckPlaced(placed).Err()); err != nil {
+		return placement{}, err
+	}
+	p.output = output(processors.OrderEvents, p.id, placed, codecs.EncodeOrderEvent)
+	p.again = fmt.Sprintf("GET %s tells whether it was placed. Or repeat the request with the order_id %q, or with the same "+
+		"Idempotency-Key if it had one: the same order is placed once, however often it is sent.", p.where(), p.id)
+	return p, nil
+}
+
+func placedFields(id, policy *string, p *order.Placed) fields {
+	return fields{
+		"order_id": name(id),
+		"customer": object(fields{
+			"id": text(&p.Customer.ID), "name": text(&p.Customer.Name), "email": text(&p.Customer.Email),
+		}),
+		"ship_to": text(&p.ShipTo),
+		"policy":  text(policy),
+		"lines": list(func() field {
+			p.Lines = append(p.Lines, order.PlacedLine{})
+			l := &p.Lines[len(p.Lines)-1]
+			return object(fields{"sku": text(&l.SKU), "quantity": whole(&l.Quantity)})
+		}),
+	}
+}
+
+// orderID returns the id of an order whose client gave id, or key, or neither.
+func orderID(id, key string) string {
+	switch {
+	case id != "":
+		return id
+	case key != "":
+		sum := sha256.Sum256([]byte("stockflow order\x00" + key))
+		return hex.EncodeToString(sum[:16])
+	}
+	return strings.ToLower(rand.Text())
+}
+
+// place puts an order on the log. It answers as soon as the log has it; or, when the client named the order, when it
+// is sure that no other order has the name; or, when the client prefers to wait, when the outcome is known.
+func (s *Server) place(ctx context.Context, p placement) (reply, error) {
+	if !p.named && !p.prefer.given {
+		_, err := s.emit(ctx, p.command)
+		return p.pending(), err
+	}
+	outcome, cancel := s.waiting(ctx, p.prefer.wait)
+	defer cancel()
+	watch, err := s.orders.table.Watch(p.id)
+	if err != nil {
+		return reply{}, err
+	}
+	defer watch.Close()
+	at, err := s.emit(ctx, p.command)
+	if err != nil {
+		return reply{}, err
+	}
+	taken, cancel := s.waiting(ctx, p.patience())
+	defer cancel()
+	row, err := settle(taken, watch, at, once)
+	if err == nil && p.prefer.given {
+		row, err = outcomeOf(outcome, watch)
+	}
+	switch {
+	case errors.Is(err, errOpen):
+		return p.pending(), nil
+	case errors.Is(err, views.ErrOverrun):
+		return reply{}, unknown(p.again, err)
+	case err != nil:
+		return reply{}, err
+	case !p.prefer.given:
+		return p.pending(), nil
+	}
+	return reply{http.StatusCreated, p.header(), showOrder(p.id, row.Head, row.State)}, nil
+}
+
+// outcomeOf waits until the outcome of an order is known.
+func outcomeOf(ctx context.Context, w *views.Watch[order.State]) (views.Row[order.State], error) {
+	row, err := w.Until(ctx, func(r views.Row[order.State]) bool { return r.State.Status > order.Pending })
+	if err != nil {
+		err = open(err)
+	}
+	return row, err
+}
+
+// patience is how long the row may take to take the placement in. A conflict is worth waiting for even if the client
+// would rather not.
+func (p placement) patience() time.Duration {
+	if p.named {
+		return max(patience, p.prefer.wait)
+	}
+	return p.prefer.wait
+}
+
+func (p placement) where() string { return shelf[orderState]{path: "/v1/orders/"}.where(p.id) }
+
+func (p placement) header() map[string]string {
+	h := map[string]string{"Location": p.where()}
+	if p.prefer.given {
+		h["Preference-Applied"] = p.prefer.applied()
+	}
+	return h
+}
+
+// pending is the answer before the outcome is known, or to those who did not ask for it.
+func (p placement) pending() reply {
+	return reply{http.StatusAccepted, p.header(), placedRow{p.id, order.Pending.String()}}
+}
+
+type placedRow struct {
+	OrderID string `json:"order_id"`
+	Status  string `json:"status"`
+}
+
+func readCancel(r *http.Request) (command, error) {
+	var cancel order.Cancel
+	id, err := readRow(r, "order_id", fields{"reason": text(&cancel.Reason)}, func() error { return codecs.CheckCancel(cancel).Err() })
+	if err != nil {
+		return command{}, err
+	}
+	return command{output(processors.OrderEvents, id, cancel, codecs.EncodeOrderEvent), idempotent}, nil
+}
+
+// idempotent is how to find out about a command that changes nothing the second time.
+const idempotent = "Repeat the request: it is done once, however often it is sent."
+
+// cancel cancels an order. While the parcel may be leaving, the shipment has the last word.
+func (s *Server) cancel(ctx context.Context, c command) (reply, error) {
+	return decide(ctx, s, s.orders, c, func(o order.State) (bool, string) {
+		switch o.Status {
+		case order.Shipped, order.Delivered:
+			return true, order.RefusalAlreadyShipped
+		}
+		return !o.Cancelling, ""
+	})
+}

@@ -1,0 +1,111 @@
+// Package api is what the world sees of Stockflow: JSON over HTTP, errors as problems (RFC 9457).
+//
+// A request is read in full and checked before anything happens; a write is put on its log and acknowledged before
+// anything is answered; and what was decided is read from the tables. The package holds no state of its own.
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// route is one method on one path.
+type route struct {
+	method, path string
+	serve        endpoint
+}
+
+func (s *Server) routes() []route {
+	return []route{
+		{"POST", "/v1/orders", handle(readPlacement, s.place)},
+		{"GET", "/v1/orders/{order_id}", handle(readOrderID, s.order)},
+		{"POST", "/v1/orders/{order_id}/cancel", handle(readCancel, s.cancel)},
+
+		{"GET", "/v1/inventory/{sku}", handle(readSKU, s.inventory)},
+		{"POST", "/v1/inventory/{sku}/receipts", handle(readReceipt, s.stock)},
+		{"POST", "/v1/inventory/{sku}/adjustments", handle(readAdjustment, s.stock)},
+
+		{"GET", "/v1/shipments/{order_id}", handle(readOrderID, s.shipment)},
+		{"POST", "/v1/shipments/{order_id}/dispatch", handle(readDispatch, s.parcel)},
+		{"POST", "/v1/shipments/{order_id}/deliver", handle(readDeliver, s.parcel)},
+
+		{"GET", "/livez", handle(readNothing, s.live)},
+		{"GET", "/readyz", handle(readNothing, s.ready)},
+	}
+}
+
+// handle makes a route of two steps. read takes from the request what the command needs, or returns all that is wrong
+// with it; do carries the command out. Neither writes: what they return is written in one place.
+func handle[C any](read func(*http.Request) (C, error), do func(context.Context, C) (reply, error)) endpoint {
+	return func(r *http.Request) (reply, error) {
+		command, err := read(r)
+		if err != nil {
+			return reply{}, err
+		}
+		return do(r.Context(), command)
+	}
+}
+
+// handler puts the routes in front of the network. Paths are taken as they were sent: an id may hold what a
+// cleaned path would lose.
+func (s *Server) handler() http.Handler {
+	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	router.NotFoundHandler = s.observe("none", s.answer(notFound))
+
+	byPath := map[string]methods{}
+	for _, r := range s.routes() {
+		byPath[r.path] = append(byPath[r.path], method{r.method, s.answer(r.serve)})
+	}
+	byPath["/metrics"] = methods{{"GET", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{})}}
+	for path, ms := range byPath {
+		router.Handle(path, s.observe(path, s.choose(ms)))
+	}
+	return s.recovering(s.limitHeaders(router))
+}
+
+func notFound(r *http.Request) (reply, error) {
+	return reply{}, &fault{code: "not_found", detail: "There is nothing at this path."}
+}
+
+type method struct {
+	name  string
+	serve http.Handler
+}
+
+type methods []method
+
+// allow is the value of the header Allow. Whoever may GET may ask for the head alone.
+func (ms methods) allow() string {
+	var names []string
+	for _, m := range ms {
+		if names = append(names, m.name); m.name == "GET" {
+			names = append(names, "HEAD")
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// choose serves the methods of one path, and refuses the others.
+func (s *Server) choose(ms methods) http.Handler {
+	refuse := s.answer(func(*http.Request) (reply, error) {
+		return reply{}, &fault{
+			code: "method_not_allowed", detail: "This path takes " + ms.allow() + ".",
+			header: map[string]string{"Allow": ms.allow()},
+		}
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, m := range ms {
+			if m.name == r.Method || m.name == "GET" && r.Method == "HEAD" {
+				m.serve.ServeHTTP(w, r)
+				return
+			}
+		}
+		refuse.ServeHTTP(w, r)
+	})
+}

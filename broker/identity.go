@@ -1,0 +1,204 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// memory is what stands in the file: the topics as they were, by name.
+type memory struct {
+	Topics map[string]remembered `json:"topics"`
+}
+
+// remembered is a topic as it was: its id, which a topic made again doesn't share, and the end of each partition.
+type remembered struct {
+	ID   string  `json:"id"`
+	Ends []int64 `json:"ends"`
+}
+
+// CheckIdentity compares the topics with what [Remember] wrote into file. Rows say which offsets they took in; on
+// other topics, or on logs that were cut, that would be a lie, and messages would be dropped as seen. So the error names each
+// topic that is gone, was made again, or ends before where it ended, with partition and both offsets.
+//
+// Topics that the file doesn't have are new, and fine; so is a file that doesn't exist. A log that no longer begins
+// at its beginning is a warning: its table is right, but can't be folded again.
+func CheckIdentity(ctx context.Context, c Connection, file string, topics []Topic) (warnings []string, err error) {
+	before, err := recall(file)
+	if err != nil {
+		return nil, err
+	}
+	now, err := observe(ctx, c, topics)
+	if err != nil {
+		return nil, err
+	}
+	var wrong []error
+	for _, t := range topics {
+		if old, known := before.Topics[t.Name]; known {
+			wrong = append(wrong, old.compare(t.Name, now[t.Name]))
+		}
+		if t.Kind == Log {
+			warnings = append(warnings, now[t.Name].expired(t.Name)...)
+		}
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return warnings, fmt.Errorf("these are not the topics that the tables were made from (as remembered in %s):\n%w", file, err)
+	}
+	return warnings, nil
+}
+
+// Remember writes the topics' ids and ends into file, for CheckIdentity at the next start. Call it after
+// CheckIdentity, and again from time to time: a cut is noticed down to the last call. When it returns, the file is on
+// the disk; if the process dies before, the file is as it was.
+func Remember(ctx context.Context, c Connection, file string, topics []Topic) error {
+	all, err := recall(file)
+	if err != nil {
+		return err
+	}
+	now, err := observe(ctx, c, topics)
+	if err != nil {
+		return err
+	}
+	for name, t := range now {
+		if t.exists {
+			all.Topics[name] = remembered{ID: t.id, Ends: t.ends}
+		}
+	}
+	text, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(file, append(text, '\n')); err != nil {
+		return fmt.Errorf("remember the topics in %s: %w", file, err)
+	}
+	return nil
+}
+
+func recall(file string) (memory, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return memory{Topics: make(map[string]remembered)}, nil
+	}
+	var m memory
+	if err == nil {
+		err = json.Unmarshal(text, &m)
+	}
+	if err == nil && m.Topics == nil {
+		err = errors.New("it has no topics")
+	}
+	if err != nil {
+		return m, fmt.Errorf("read which topics there were from %s: %w; remove the file to accept the topics as they are", file, err)
+	}
+	return m, nil
+}
+
+// observed is a topic as it is.
+type observed struct {
+	exists       bool
+	id           string
+	starts, ends []int64 // by partition
+}
+
+// compare returns what is wrong with a topic that should be the old one.
+func (old remembered) compare(name string, now observed) error {
+	switch {
+	case !now.exists:
+		return fmt.Errorf("topic %s is gone", name)
+	case now.id != old.ID:
+		return fmt.Errorf("topic %s was deleted and made again: its id was %s and is %s%s", name, old.ID, now.id, old.firstCut(now))
+	}
+	var wrong []error
+	for p, end := range old.Ends {
+		if p >= len(now.ends) {
+			wrong = append(wrong, fmt.Errorf("topic %s has lost partition %d, which ended at %d", name, p, end))
+		} else if now.ends[p] < end {
+			wrong = append(wrong, fmt.Errorf("topic %s, partition %d was cut: it ended at %d and ends at %d", name, p, end, now.ends[p]))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// firstCut names the first partition that is shorter than it was, "" if there is none.
+func (old remembered) firstCut(now observed) string {
+	for p, end := range old.Ends {
+		if p < len(now.ends) && now.ends[p] < end {
+			return fmt.Sprintf("; partition %d ended at %d and ends at %d", p, end, now.ends[p])
+		}
+	}
+	return ""
+}
+
+func (o observed) expired(name string) (warnings []string) {
+	for p, start := range o.starts {
+		if start > 0 {
+			warnings = append(warnings, fmt.Sprintf("topic %s, partition %d: its start has expired, the first message is at %d; "+
+				"its table can't be folded again from the beginning", name, p, start))
+		}
+	}
+	return warnings
+}
+
+// observe returns the topics as they are, by name.
+func observe(ctx context.Context, c Connection, topics []Topic) (map[string]observed, error) {
+	cl, err := c.Client()
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	admin := kadm.NewClient(cl)
+	found, _, err := ensuring{admin, c, topics}.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]observed, len(found))
+	if len(found) == 0 {
+		return all, nil // to list the offsets of no topics would list those of all
+	}
+	starts, errStarts := admin.ListStartOffsets(ctx, found.Names()...)
+	ends, errEnds := admin.ListEndOffsets(ctx, found.Names()...)
+	if err := errors.Join(errStarts, errEnds, starts.Error(), ends.Error()); err != nil {
+		return nil, fmt.Errorf("read where the topics begin and end: %w", err)
+	}
+	for name, d := range found {
+		all[name] = observed{exists: true, id: d.ID.String(), starts: offsets(starts[name]), ends: offsets(ends[name])}
+	}
+	return all, nil
+}
+
+func offsets(byPartition map[int32]kadm.ListedOffset) []int64 {
+	all := make([]int64, len(byPartition))
+	for p, o := range byPartition {
+		all[p] = o.Offset
+	}
+	return all
+}
+
+// replaceFile writes text so that a crash leaves either the old file or the new one, whole.
+func replaceFile(file string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // it is there only if what follows failed
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), file); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(file))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,111 @@
+package broker
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+)
+
+// lock is the right to write in a data directory. The kernel gives it to one open file at a time and takes it back
+// when the process ends. The file stays: to remove it would let two processes each lock a file of that name.
+type lock struct {
+	dir  string
+	file *os.File
+}
+
+// holder is what stands in the lock's file: who has it and, once the broker takes requests, where it listens.
+type holder struct {
+	PID     int    `json:"pid"`
+	Address string `json:"address,omitempty"`
+}
+
+// held are the locks of this process. One that nobody refers to any more would be closed by the garbage collector,
+// and so be free while its broker still writes.
+var held sync.Map
+
+func lockPath(dir string) string { return filepath.Join(dir, "LOCK") }
+
+func takeLock(dir string) (*lock, error) {
+	f, err := os.OpenFile(lockPath(dir), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("lock the data directory: %w", err)
+	}
+	l := &lock{dir, f}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(l.refused(err), f.Close())
+	}
+	if err := l.write(holder{PID: os.Getpid()}); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	held.Store(l, nil)
+	return l, nil
+}
+
+// refused says who has the lock. The file may be empty for a moment, when its holder has only just taken it.
+func (l *lock) refused(err error) error {
+	if !errors.Is(err, syscall.EWOULDBLOCK) {
+		return fmt.Errorf("lock the data directory %s: %w", l.dir, err)
+	}
+	if h, err := readHolder(l.file); err == nil {
+		return fmt.Errorf("the data directory %s is in use by process %d: stop it first, or name another directory", l.dir, h.PID)
+	}
+	return fmt.Errorf("the data directory %s is in use by another process: stop it first, or name another directory", l.dir)
+}
+
+// publish lets other processes find the broker.
+func (l *lock) publish(addr string) error { return l.write(holder{PID: os.Getpid(), Address: addr}) }
+
+// hide takes back publish.
+func (l *lock) hide() error { return l.write(holder{PID: os.Getpid()}) }
+
+func (l *lock) write(h holder) error {
+	text, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	if err := l.file.Truncate(0); err != nil {
+		return fmt.Errorf("write %s: %w", l.file.Name(), err)
+	}
+	if _, err := l.file.WriteAt(append(text, '\n'), 0); err != nil {
+		return fmt.Errorf("write %s: %w", l.file.Name(), err)
+	}
+	return nil
+}
+
+func (l *lock) release() error {
+	held.Delete(l)
+	return l.file.Close()
+}
+
+func readHolder(f io.Reader) (holder, error) {
+	var h holder
+	err := json.NewDecoder(f).Decode(&h)
+	return h, err
+}
+
+// Find returns how to reach the broker that another process has open on dir, and whether there is one. If there is
+// none, dir is free to be opened. An error says that there is a process, but that its broker is just starting or stopping.
+func Find(dir string) (Connection, bool, error) {
+	f, err := os.Open(lockPath(dir))
+	if errors.Is(err, os.ErrNotExist) {
+		return Connection{}, false, nil
+	}
+	if err != nil {
+		return Connection{}, false, fmt.Errorf("look for a broker in the data directory: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // nothing was written
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if err == nil {
+		return Connection{}, false, nil
+	}
+	h, err := readHolder(f)
+	if err != nil || h.Address == "" {
+		return Connection{}, true, fmt.Errorf("the data directory %s is being opened or closed: try again in a moment", dir)
+	}
+	return Connection{Brokers: []string{h.Address}, Embedded: true}, true, nil
+}

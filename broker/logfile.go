@@ -1,0 +1,173 @@
+package broker
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// The server reads its log when it starts, and at the first batch whose checksum is wrong it cuts the file. At the end
+// of a log that is right: it is what a crash left of the last write. Anywhere else it would take away what
+// was acknowledged, without a word. And after a crash it holds the whole log in memory while it reads.
+//
+// So the log is looked at before the server sees it: damage is an error that names the place, a torn tail is cut, and a
+// snapshot is written for each partition that has none, as the server does when it stops in good order; with it, the
+// server reads a file at a time.
+
+// prepare makes the log in data ready for the server. If there is none yet, nothing is to be done.
+func prepare(data string) error {
+	if err := forgetMembers(data); err != nil {
+		return err
+	}
+	dirs, err := filepath.Glob(filepath.Join(data, "partitions", "*"))
+	if err != nil {
+		return err
+	}
+	free := make(chan struct{}, runtime.GOMAXPROCS(0)) // each reads a file into memory
+	wrong := make([]error, len(dirs))
+	var all sync.WaitGroup
+	for i, dir := range dirs {
+		free <- struct{}{}
+		all.Go(func() {
+			wrong[i] = preparePartition(dir)
+			<-free
+		})
+	}
+	all.Wait()
+	return errors.Join(wrong...)
+}
+
+// forgetMembers removes what an orderly stop wrote about the members of consumer groups. They were in processes that are
+// gone or have to join again anyway; remembered, they would hold up the next ones for a session time-out.
+func forgetMembers(data string) error {
+	err := os.Remove(filepath.Join(data, "session_state.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func preparePartition(dir string) error {
+	p, err := readPartition(dir)
+	if err != nil || len(p.segments) == 0 {
+		return err
+	}
+	old, err := readSnapshot(dir)
+	if err != nil || old.holds(p) || p.transactions {
+		return err // the server finds out by itself which transactions were open
+	}
+	return writeSnapshot(dir, old.after(p))
+}
+
+// partition is what the files of a partition hold.
+type partition struct {
+	segments     []segment // by offset
+	end          int64     // the offset after the last record
+	epoch        int32     // of the last batch
+	transactions bool      // there are batches of transactions
+}
+
+// segment is one file of a partition's log, and the offset that it begins with.
+type segment struct {
+	base, size int64
+}
+
+const segmentSuffix = ".dat"
+
+func readPartition(dir string) (partition, error) {
+	var p partition
+	files, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	if err != nil {
+		return p, err
+	}
+	for _, f := range files {
+		base, err := strconv.ParseInt(strings.TrimSuffix(filepath.Base(f), segmentSuffix), 10, 64)
+		if err == nil { // others aren't the server's
+			p.segments = append(p.segments, segment{base: base})
+		}
+	}
+	slices.SortFunc(p.segments, func(a, b segment) int { return int(a.base - b.base) })
+	for i := range p.segments {
+		if err := p.read(dir, i); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// read takes in segment i. Only the last one may have a torn tail.
+func (p *partition) read(dir string, i int) error {
+	s := &p.segments[i]
+	file := filepath.Join(dir, strconv.FormatInt(s.base, 10)+segmentSuffix)
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if i > 0 && s.base != p.end {
+		return fmt.Errorf("the log is damaged: %s should begin at offset %d: restore it from a backup", file, p.end)
+	}
+	p.end = s.base
+	rest := p.batches(b)
+	s.size = int64(len(b) - len(rest))
+	if len(rest) == 0 {
+		return nil
+	}
+	if i < len(p.segments)-1 || holdsBatch(rest[1:]) {
+		return fmt.Errorf("the log is damaged: %s at byte %d, offset %d: restore it from a backup", file, s.size, p.end)
+	}
+	return cut(file, s.size)
+}
+
+// batches takes in batches as long as they are whole and follow each other, and returns the rest.
+func (p *partition) batches(b []byte) []byte {
+	for {
+		batch, rest, ok := cutBatch(b)
+		if !ok || int64(binary.BigEndian.Uint64(batch)) != p.end {
+			return b
+		}
+		const lastOffsetDelta, epoch, transactional = 23, 12, 0x10
+		p.end += int64(binary.BigEndian.Uint32(batch[lastOffsetDelta:])) + 1
+		p.epoch = int32(binary.BigEndian.Uint32(batch[epoch:]))
+		p.transactions = p.transactions || binary.BigEndian.Uint16(batch[batchAttributes:])&transactional != 0
+		b = rest
+	}
+}
+
+// cutBatch returns the batch that b begins with and what follows it; ok is false if there is no whole one.
+func cutBatch(b []byte) (batch, rest []byte, ok bool) {
+	if len(b) < batchRecords || b[batchMagic] != 2 {
+		return nil, b, false
+	}
+	size := int64(binary.BigEndian.Uint32(b[batchLength:])) + batchLength + 4
+	if size < batchRecords || size > int64(len(b)) || checksum(b[:size]) != binary.BigEndian.Uint32(b[batchCRC:]) {
+		return nil, b, false
+	}
+	return b[:size], b[size:], true
+}
+
+// holdsBatch reports whether there is a whole batch anywhere in b: a torn tail has none, as each batch is on the disk
+// before the next one is written.
+func holdsBatch(b []byte) bool {
+	for ; len(b) >= batchRecords; b = b[1:] {
+		if _, _, ok := cutBatch(b); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// cut takes away a torn tail. It was never acknowledged.
+func cut(file string, size int64) error {
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Truncate(size), f.Sync(), f.Close())
+}

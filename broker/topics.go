@@ -1,0 +1,214 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// Topic is a topic that has to exist.
+type Topic struct {
+	Name string
+	Kind Kind
+}
+
+// Kind is what a topic is for. It decides the topic's settings.
+type Kind int
+
+// The kinds of topics.
+const (
+	Log     Kind = iota // messages, kept for ever: what all else is made of
+	Table               // rows, of which the last one of each key counts
+	Letters             // dead letters
+)
+
+// String returns the kind as it stands in messages.
+func (k Kind) String() string {
+	switch k {
+	case Log:
+		return "log"
+	case Table:
+		return "table"
+	case Letters:
+		return "dead letters"
+	}
+	return fmt.Sprintf("kind %d", int(k))
+}
+
+// Ensure makes the topics that are missing and returns the number of partitions, which is the same for all of them,
+// when every partition has a leader. Topics that exist are left as they are: they decide the number, and partitions is
+// only for when none exists.
+//
+// The error names topic and setting if a topic that exists would lose or mix up what is written to it. What only
+// differs from what Ensure would have made is returned in warnings.
+//
+// It may be called from several processes at once, and again after it failed half way.
+func Ensure(ctx context.Context, c Connection, topics []Topic, partitions int32) (count int32, warnings []string, err error) {
+	if partitions < 1 {
+		return 0, nil, fmt.Errorf("partitions must be at least 1, not %d", partitions)
+	}
+	cl, err := c.Client()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer cl.Close()
+	e := ensuring{kadm.NewClient(cl), c, topics}
+	return e.run(ctx, partitions)
+}
+
+// ensuring is one call of Ensure.
+type ensuring struct {
+	admin  *kadm.Client
+	conn   Connection
+	topics []Topic
+}
+
+func (e ensuring) run(ctx context.Context, partitions int32) (int32, []string, error) {
+	brokers, err := e.brokers(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	found, missing, err := e.find(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	count, err := agreed(e.topics, found, partitions)
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := e.create(ctx, missing, count, brokers); err != nil {
+		return 0, nil, err
+	}
+	if err := e.await(ctx, count); err != nil {
+		return 0, nil, err
+	}
+	warnings, err := e.check(ctx, brokers)
+	if count != partitions {
+		warnings = append(warnings, fmt.Sprintf("the topics have %d partitions, not the %d asked for: "+
+			"the number can't be changed, as keys would move", count, partitions))
+	}
+	return count, warnings, err
+}
+
+func (e ensuring) brokers(ctx context.Context) (int, error) {
+	m, err := e.admin.BrokerMetadata(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("reach the broker at %v: %w", e.conn.Brokers, err)
+	}
+	return len(m.Brokers), nil
+}
+
+// find returns the topics that exist, and those that don't.
+func (e ensuring) find(ctx context.Context) (found kadm.TopicDetails, missing []Topic, err error) {
+	found, err = e.admin.ListTopics(ctx, names(e.topics)...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the topics: %w", err)
+	}
+	for _, t := range e.topics {
+		d := found[t.Name]
+		switch {
+		case errors.Is(d.Err, kerr.UnknownTopicOrPartition):
+			delete(found, t.Name)
+			missing = append(missing, t)
+		case d.Err != nil:
+			return nil, nil, fmt.Errorf("look for topic %s: %w", t.Name, d.Err)
+		}
+	}
+	return found, missing, nil
+}
+
+// agreed returns the number of partitions that the topics have that exist, or partitions if none does. Keys of logs
+// and tables meet only if it is the same everywhere.
+func agreed(topics []Topic, found kadm.TopicDetails, partitions int32) (int32, error) {
+	first := ""
+	for _, t := range topics {
+		d, exists := found[t.Name]
+		if !exists {
+			continue
+		}
+		n := int32(len(d.Partitions))
+		if first == "" {
+			first, partitions = t.Name, n
+		}
+		if n != partitions {
+			return 0, fmt.Errorf("topic %s has %d partitions, but %s has %d: all topics must have the same number",
+				t.Name, n, first, partitions)
+		}
+	}
+	return partitions, nil
+}
+
+// create makes topics. One that another process has made meanwhile is as good.
+func (e ensuring) create(ctx context.Context, missing []Topic, count int32, brokers int) error {
+	for _, t := range missing {
+		settings := make(map[string]*string)
+		for _, s := range settingsOf(t.Kind, e.conn.Embedded, brokers) {
+			settings[s.name] = &s.value
+		}
+		r, err := e.admin.CreateTopic(ctx, count, replicas(brokers), settings, t.Name)
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			return fmt.Errorf("create topic %s: %w%s", t.Name, err, because(r.ErrMessage))
+		}
+	}
+	return nil
+}
+
+func because(message string) string {
+	if message == "" {
+		return ""
+	}
+	return ": " + message
+}
+
+// replicas is how often each record is kept: three times where there are enough brokers.
+func replicas(brokers int) int16 { return int16(max(1, min(3, brokers))) }
+
+// await returns when all partitions of all topics have a leader, or with an error when ctx ends. A broker answers the
+// creation of a topic before that.
+func (e ensuring) await(ctx context.Context, count int32) error {
+	for {
+		waiting, err := e.leaderless(ctx, count)
+		if err != nil || waiting == "" {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for leaders: %s: %w", waiting, ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// leaderless says what is still without a leader, "" if nothing is.
+func (e ensuring) leaderless(ctx context.Context, count int32) (string, error) {
+	found, missing, err := e.find(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, t := range missing {
+		return fmt.Sprintf("topic %s isn't there yet", t.Name), nil
+	}
+	for _, t := range e.topics {
+		if _, err := agreed([]Topic{t}, found, count); err != nil {
+			return "", err
+		}
+		for _, p := range found[t.Name].Partitions.Sorted() {
+			if p.Err != nil || p.Leader < 0 {
+				return fmt.Sprintf("topic %s, partition %d has none", t.Name, p.Partition), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+func names(topics []Topic) []string {
+	all := make([]string, len(topics))
+	for i, t := range topics {
+		all[i] = t.Name
+	}
+	return all
+}

@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/signal"
+	"syscall"
+)
+
+// Serve runs the broker, the processors, the views and the HTTP API in one process.
+type Serve struct {
+	HTTP       string   `help:"Address of the HTTP API." default:"127.0.0.1:8080" name:"http"`
+	Data       string   `help:"Directory of all that is kept." default:"./data"`
+	Brokers    []string `help:"Kafka brokers to use, HOST:PORT,...; without any, a broker is embedded." placeholder:"HOST:PORT"`
+	Partitions int32    `help:"Partitions of every log and table, when they are made." default:"8"`
+	Roles      []string `help:"What this process does: all, or some of api, order, inventory, shipment." default:"all" enum:"all,api,order,inventory,shipment"`
+}
+
+// Run serves until SIGINT or SIGTERM, or until something ends that it can't do without.
+func (s Serve) Run(stdout io.Writer, log *slog.Logger) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	server, err := s.Start(ctx, log)
+	if err != nil {
+		return err
+	}
+	for _, line := range server.Listening() {
+		fmt.Fprintln(stdout, line)
+	}
+	if server.WaitReady(ctx) == nil {
+		fmt.Fprintln(stdout, "ready")
+	}
+	err = server.Wait(ctx)
+	stop() // a second signal ends the process at once
+	if err == nil {
+		fmt.Fprintln(stdout, "stopping")
+	}
+	if serr := server.Stop(); err == nil {
+		err = serr
+	}
+	return err
+}

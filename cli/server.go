@@ -1,0 +1,312 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"stockflow/api"
+	"stockflow/broker"
+	"stockflow/engine"
+	"stockflow/processors"
+	"stockflow/views"
+)
+
+// Server is a running Stockflow.
+type Server struct {
+	serve      Serve
+	log        *slog.Logger
+	registry   *prometheus.Registry
+	embedded   *broker.Embedded // nil with brokers of others
+	conn       broker.Connection
+	partitions int32
+	groups     []*engine.Group
+	tables     *views.Tables
+	api        *api.Server
+	listener   net.Listener
+
+	ended chan error // what ended by itself
+	parts []part     // in the order in which they were started
+}
+
+// part is something that runs until it is stopped. Stopping waits until it has ended.
+type part struct {
+	name string
+	stop func() error
+}
+
+// remember is how often the ends of the logs are written down, for the check at the next start.
+const remember = time.Minute
+
+// Start starts everything and returns when HTTP is answered, with 503 until the tables have been read. If it fails,
+// it stops what it has started.
+func (s Serve) Start(ctx context.Context, log *slog.Logger) (*Server, error) {
+	server := &Server{serve: s, log: log, registry: prometheus.NewRegistry(), ended: make(chan error, 8)}
+	for _, step := range []func(context.Context) error{
+		server.listen, server.openBroker, server.openTopics, server.startViews, server.startProcessors, server.startHTTP,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, server.Stop())
+		}
+	}
+	return server, nil
+}
+
+// does reports whether the process has a role.
+func (s Serve) does(role string) bool {
+	return slices.Contains(s.Roles, role) || slices.Contains(s.Roles, "all") || len(s.Roles) == 0
+}
+
+// listen takes the port first: a port that is taken is the commonest mistake, and needs no broker to be found.
+func (s *Server) listen(context.Context) error {
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	l, err := net.Listen("tcp", s.serve.HTTP)
+	if err != nil {
+		return fmt.Errorf("--http: %w", err)
+	}
+	s.listener = l
+	s.parts = append(s.parts, part{"listener", func() error {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	}})
+	return nil
+}
+
+func (s *Server) openBroker(context.Context) error {
+	if len(s.serve.Brokers) > 0 {
+		s.conn = broker.Connection{Brokers: s.serve.Brokers}
+		return nil
+	}
+	embedded, err := broker.OpenEmbedded(s.serve.Data, broker.Logger(s.log))
+	if err != nil {
+		return err
+	}
+	s.embedded, s.conn = embedded, embedded.Connection()
+	s.parts = append(s.parts, part{"broker", embedded.Close})
+	return nil
+}
+
+// topics are all that Stockflow reads and writes.
+func topics() []broker.Topic {
+	return []broker.Topic{
+		{Name: processors.OrderEvents, Kind: broker.Log},
+		{Name: processors.InventoryEvents, Kind: broker.Log},
+		{Name: processors.ShipmentEvents, Kind: broker.Log},
+		{Name: processors.NotificationEvents, Kind: broker.Log},
+		{Name: processors.OrderTable, Kind: broker.Table},
+		{Name: processors.InventoryTable, Kind: broker.Table},
+		{Name: processors.ShipmentTable, Kind: broker.Table},
+		{Name: engine.Letters, Kind: broker.Letters},
+	}
+}
+
+// openTopics makes the topics that are missing, and refuses those that are not the ones the tables were made from.
+func (s *Server) openTopics(ctx context.Context) error {
+	n, warnings, err := broker.Ensure(ctx, s.conn, topics(), s.serve.Partitions)
+	if err != nil {
+		return err
+	}
+	s.partitions = n
+	file := filepath.Join(s.serve.Data, "topics.json")
+	more, err := broker.CheckIdentity(ctx, s.conn, file, topics())
+	if err != nil {
+		return err
+	}
+	for _, w := range append(warnings, more...) {
+		s.log.Warn(w)
+	}
+	if err := broker.Remember(ctx, s.conn, file, topics()); err != nil {
+		return err
+	}
+	s.start("topics", func(ctx context.Context) error {
+		tick := time.NewTicker(remember)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
+			if err := broker.Remember(ctx, s.conn, file, topics()); err != nil && ctx.Err() == nil {
+				s.log.Warn("the ends of the logs could not be remembered", "error", err)
+			}
+		}
+	})
+	return nil
+}
+
+// startViews follows the tables. Only the API reads them; without its role, they answer that they can't be read.
+func (s *Server) startViews(context.Context) error {
+	s.tables = views.Open(s.conn, filepath.Join(s.serve.Data, "views"), s.log)
+	if s.serve.does("api") {
+		s.start("views", s.tables.Run)
+	}
+	return nil
+}
+
+// startProcessors runs the groups of the machines that are this process's roles, side by side.
+func (s *Server) startProcessors(context.Context) error {
+	c := engine.Config{
+		Conn: s.conn, Dir: filepath.Join(s.serve.Data, "processors"), Partitions: s.partitions,
+		Log: s.log, Metrics: engine.NewMetrics(s.registry),
+	}
+	m := processors.NewMetrics(s.registry)
+	if s.serve.does("order") {
+		s.groups = append(s.groups, engine.NewGroup(processors.Order(m), c))
+	}
+	if s.serve.does("inventory") {
+		s.groups = append(s.groups, engine.NewGroup(processors.Inventory(m), c))
+	}
+	if s.serve.does("shipment") {
+		s.groups = append(s.groups, engine.NewGroup(processors.Shipment(m), c))
+	}
+	s.start("processors", s.runGroups)
+	return nil
+}
+
+// runGroups returns when every group has ended: all of them do when ctx does or when one can't go on.
+func (s *Server) runGroups(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var running sync.WaitGroup
+	for _, g := range s.groups {
+		running.Go(func() {
+			if err := g.Run(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	running.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// start runs a part beside the others. Its end by itself ends the server.
+func (s *Server) start(name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		err := run(ctx)
+		if ctx.Err() == nil {
+			s.ended <- fmt.Errorf("%s: %w", name, err)
+		}
+		done <- err
+	}()
+	s.parts = append(s.parts, part{name, func() error {
+		cancel()
+		return <-done
+	}})
+}
+
+// Listening says where each listener is, one line each.
+func (s *Server) Listening() []string {
+	kafka := "kafka   " + strings.Join(s.conn.Brokers, ",")
+	if s.embedded != nil {
+		kafka += " (embedded, log in " + s.serve.Data + ")"
+	}
+	return []string{kafka, "http    http://" + s.HTTPAddr()}
+}
+
+// HTTPAddr returns host and port of the HTTP API.
+func (s *Server) HTTPAddr() string { return s.listener.Addr().String() }
+
+// Embedded returns the embedded broker, nil if there is none.
+func (s *Server) Embedded() *broker.Embedded { return s.embedded }
+
+// Waiting says what keeps the server from being ready, one line each.
+func (s *Server) Waiting() []string {
+	var lines []string
+	for _, g := range s.groups {
+		lines = append(lines, g.Waiting()...)
+	}
+	if s.serve.does("api") {
+		if err := s.tables.Recovered(); err != nil {
+			lines = append(lines, strings.Split(err.Error(), "\n")...)
+		}
+	}
+	return lines
+}
+
+// WaitReady returns nil once nothing is waited for, or an error when ctx ends before.
+func (s *Server) WaitReady(ctx context.Context) error {
+	if s.serve.does("api") {
+		if err := s.tables.WaitRecovered(ctx); err != nil {
+			return err
+		}
+	}
+	for _, g := range s.groups {
+		if err := g.WaitReady(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Wait returns nil when ctx ends, and the error of a part that ended by itself.
+func (s *Server) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.ended:
+		return err
+	}
+}
+
+// Stop ends all parts in the reverse order of their start, so that nobody is left calling what has gone: HTTP,
+// emitter, processors, views, broker. Each has finished when the next is stopped. It may be called again.
+func (s *Server) Stop() error {
+	var errs []error
+	for _, p := range slices.Backward(s.parts) {
+		if err := p.stop(); err != nil {
+			errs = append(errs, fmt.Errorf("stopping %s: %w", p.name, err))
+		}
+	}
+	s.parts = nil
+	return errors.Join(errs...)
+}
+
+// httpPatience is how long a stop waits for the requests that run.
+const httpPatience = 15 * time.Second
+
+// startHTTP answers requests, from here on with what the tables have.
+func (s *Server) startHTTP(context.Context) error {
+	emitter, err := engine.NewEmitter(s.conn, s.partitions)
+	if err != nil {
+		return err
+	}
+	s.parts = append(s.parts, part{"emitter", func() error { emitter.Close(); return nil }})
+	s.api, err = api.New(api.Config{
+		Tables: s.tables, Emitter: emitter, Ready: s.Waiting, Registry: s.registry, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() {
+		err := s.api.Serve(s.listener)
+		if err != nil {
+			s.ended <- err
+		}
+		served <- err
+	}()
+	s.parts = append(s.parts, part{"http", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), httpPatience)
+		defer cancel()
+		return errors.Join(s.api.Shutdown(ctx), <-served)
+	}})
+	return nil
+}

@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// shop is a client of a running Stockflow. It may be used by many goroutines at once.
+type shop struct {
+	t    *testing.T
+	url  string
+	http *http.Client
+}
+
+// answer is what Stockflow has answered.
+type answer struct {
+	status int
+	header http.Header
+	text   string
+}
+
+// row is what these tests read of an order, a SKU, a shipment or a problem.
+type row struct {
+	OrderID string `json:"order_id"`
+	Status  string `json:"-"` // a problem has a number there
+	Raw     any    `json:"status"`
+	Code    string `json:"code"`
+	Detail  string `json:"detail"`
+	Lines   []struct {
+		SKU       string `json:"sku"`
+		Quantity  int64  `json:"quantity"`
+		Status    string `json:"status"`
+		Allocated int64  `json:"allocated"`
+	} `json:"lines"`
+	OnHand    int64 `json:"on_hand"`
+	Reserved  int64 `json:"reserved"`
+	Available int64 `json:"available"`
+}
+
+// generous is a bound on everything that is waited for, so that a test that hangs says where.
+const generous = 60 * time.Second
+
+func newShop(t *testing.T, address string) *shop {
+	t.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &shop{t, "http://" + address, &http.Client{Transport: transport, Timeout: generous}}
+}
+
+// open starts a Stockflow in this process on a port of the system's choice, and stops it with the test.
+func open(t *testing.T, dir string, roles ...string) (*Server, *shop) {
+	t.Helper()
+	serve := Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Roles: roles}
+	server, err := serve.Start(t.Context(), probeLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { halt(t, server) })
+	if err := server.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return server, newShop(t, server.HTTPAddr())
+}
+
+// halt stops a server, which may have been stopped before.
+func halt(t *testing.T, server *Server) {
+	t.Helper()
+	if err := server.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// try sends a request; headers are "Name: value". Its error says that there was no answer.
+func (s *shop) try(method, path, body string, headers ...string) (answer, error) {
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
+	}
+	got, err := s.http.Do(r)
+	if err != nil {
+		return answer{}, err
+	}
+	defer got.Body.Close()
+	text, err := io.ReadAll(got.Body)
+	return answer{got.StatusCode, got.Header, strings.TrimSpace(string(text))}, err
+}
+
+// send is try for those who are owed an answer.
+func (s *shop) send(method, path, body string, headers ...string) answer {
+	s.t.Helper()
+	a, err := s.try(method, path, body, headers...)
+	if err != nil {
+		s.t.Errorf("%s %s is not answered: %v", method, path, err)
+	}
+	return a
+}
+
+// want sends a request and expects an answer with that status that holds the texts. A client of these tests prefers
+// to wait for the outcome.
+func (s *shop) want(method, path, body string, status int, texts ...string) row {
+	s.t.Helper()
+	a := s.send(method, path, body, "Prefer: wait=10")
+	if a.status != status {
+		s.t.Errorf("%s %s %s is answered with %d %s, expected %d", method, path, body, a.status, a.text, status)
+	}
+	for _, text := range texts {
+		if !strings.Contains(a.text, text) {
+			s.t.Errorf("%s %s %s is answered with %s, expected %s in it", method, path, body, a.text, text)
+		}
+	}
+	return s.row(a)
+}
+
+// wantStock expects the numbers of a SKU.
+func (s *shop) wantStock(sku string, onHand, reserved int64) {
+	s.t.Helper()
+	s.want("GET", "/v1/inventory/"+url.PathEscape(sku), "", 200,
+		fmt.Sprintf(`"on_hand":%d,"reserved":%d,"available":%d,"locations"`, onHand, reserved, onHand-reserved))
+}
+
+// row reads what is in an answer.
+func (s *shop) row(a answer) row {
+	s.t.Helper()
+	var r row
+	if err := json.Unmarshal([]byte(a.text), &r); err != nil {
+		s.t.Errorf("an answer is %d %q: %v", a.status, a.text, err)
+	}
+	r.Status, _ = r.Raw.(string)
+	return r
+}
+
+// look reads a row that has to be there.
+func (s *shop) look(path string) row {
+	s.t.Helper()
+	return s.want("GET", path, "", 200)
+}
+
+// asJSON writes a body.
+func asJSON(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only strings and numbers are ever sent
+	}
+	return string(text)
+}

@@ -1,0 +1,46 @@
+package codecs
+
+import (
+	"fmt"
+	"strings"
+
+	"stockflow/codecs/internal/wire"
+)
+
+// EncodeDeadLetter returns a value of dead-letters. Key, value and headers are kept to the byte; what is not UTF-8
+// in the topic or the reason is replaced.
+func EncodeDeadLetter(d DeadLetter) []byte {
+	m := &wire.DeadLetter{Topic: valid(d.Topic), Partition: d.Partition, Offset: d.Offset, At: d.At,
+		Key: d.Key, Value: d.Value, NoValue: d.NoValue, Reason: valid(d.Reason)}
+	for _, h := range d.Headers {
+		m.Headers = append(m.Headers, &wire.Header{Key: []byte(h.Key), Value: h.Value})
+	}
+	return mustMarshal(m)
+}
+
+// DecodeDeadLetter reads a value of dead-letters. Empty bytes come back as nil; NoValue tells the two apart where
+// it matters.
+func DecodeDeadLetter(value []byte) (DeadLetter, error) {
+	var m wire.DeadLetter
+	if err := m.UnmarshalVT(value); err != nil {
+		return DeadLetter{}, fmt.Errorf("dead letter: %w", err)
+	}
+	d := DeadLetter{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, At: m.At,
+		Key: filled(m.Key), Value: filled(m.Value), NoValue: m.NoValue, Reason: m.Reason}
+	for _, h := range m.Headers {
+		d.Headers = append(d.Headers, Header{Key: string(h.Key), Value: filled(h.Value)})
+	}
+	return d, nil
+}
+
+func valid(text string) string {
+	return strings.ToValidUTF8(text, "\uFFFD")
+}
+
+// filled returns nil for no bytes.
+func filled(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}

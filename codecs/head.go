@@ -1,0 +1,64 @@
+package codecs
+
+// Head is the engine's part of every row: what the row has taken in.
+type Head struct {
+	// Rebuilt counts the replays that had to write the row. A row with a higher count is newer whatever its Applied.
+	Rebuilt int64
+	// Applied is the offset of the last message of the table's log that the row took in; -1 before the first.
+	Applied int64
+	// Seen is, for each partition that machines sent from, the highest origin taken in; sorted by log, then partition.
+	Seen []Origin
+	// Redriven are the ids of the last dead letters that were sent again, as hashes, oldest first.
+	Redriven []uint64
+}
+
+// Origin says which message, of which log, caused a message, and which of its outputs that was.
+type Origin struct {
+	Log       string
+	Partition int32
+	Offset    int64
+	Index     int32 // 0 for the first output of a message
+}
+
+// Newer reports whether a row with head h is newer than one with head o.
+func (h Head) Newer(o Head) bool {
+	if h.Rebuilt != o.Rebuilt {
+		return h.Rebuilt > o.Rebuilt
+	}
+	return h.Applied > o.Applied
+}
+
+// Decoded is the value of a record of a log.
+type Decoded struct {
+	Type    string // the name of the event in the schema: "placed", "reserve", ...
+	Key     string // the key that the value itself names, "" if it names none
+	Rules   uint32 // the number of the rules it was written under; 1 if the value has none
+	Emitted bool   // only machines write this type, so it must carry an origin
+	Event   any    // a type of the machine's vocabulary, by value: order.Placed, inventory.Reserve, ...
+}
+
+// Taken is what became of one message that a row took in. A changelog record carries a list of them, as
+// several messages may have gone into one record.
+type Taken struct {
+	Offset  int64  // of the message in the table's log
+	Refusal string // why it was refused, "" if it was not
+}
+
+// DeadLetter is a message that could not be taken, as it was, and why.
+type DeadLetter struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	At        int64 // when its log took it in, in milliseconds since 1970
+	Key       []byte
+	Value     []byte
+	NoValue   bool // it had no value at all, which is not the same as an empty one
+	Headers   []Header
+	Reason    string
+}
+
+// Header is a header of a record.
+type Header struct {
+	Key   string
+	Value []byte
+}

@@ -1,0 +1,100 @@
+package codecs
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"stockflow/codecs/internal/wire"
+)
+
+// The headers of records. None is required of an outsider. Those of CloudEvents follow its binary mode for Kafka.
+const (
+	HeaderID          = "ce_id"
+	HeaderType        = "ce_type"
+	HeaderSource      = "ce_source"
+	HeaderTime        = "ce_time"
+	HeaderSpecVersion = "ce_specversion"
+	HeaderContentType = "content-type"
+	HeaderTraceParent = "traceparent" // W3C Trace Context
+	HeaderOrigin      = "origin"      // see EncodeOrigin; on every message that a machine sends
+	HeaderTaken       = "taken"       // see EncodeTaken; on every changelog record
+	HeaderRedrive     = "redrive"     // the id of the redrive that sent a dead letter again
+)
+
+// What stands in the headers that are always the same.
+const (
+	SpecVersion         = "1.0"
+	ContentTypeProtobuf = "application/protobuf"
+)
+
+// maxLogName is Kafka's bound for the name of a topic.
+const maxLogName = 249
+
+// EncodeOrigin returns the header "origin", a text for people too: "order-events/3/1042/0".
+func EncodeOrigin(o Origin) []byte {
+	b := append(make([]byte, 0, len(o.Log)+24), o.Log...)
+	for _, n := range []int64{int64(o.Partition), o.Offset, int64(o.Index)} {
+		b = strconv.AppendInt(append(b, '/'), n, 10)
+	}
+	return b
+}
+
+// ParseOrigin reads the header "origin". It takes only what EncodeOrigin writes, so that one origin has one text.
+func ParseOrigin(header []byte) (Origin, error) {
+	log, numbers, _ := strings.Cut(string(header), "/")
+	parts := strings.Split(numbers, "/")
+	if !topicName(log) || len(parts) != 3 {
+		return Origin{}, fmt.Errorf("origin: must be log/partition/offset/index, is %s", quoted(string(header)))
+	}
+	partition, err1 := canonical("partition", parts[0], 32)
+	offset, err2 := canonical("offset", parts[1], 64)
+	index, err3 := canonical("index", parts[2], 32)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return Origin{}, err
+	}
+	return Origin{Log: log, Partition: int32(partition), Offset: offset, Index: int32(index)}, nil
+}
+
+// canonical reads a number of 0 or more that is written in the one shortest way.
+func canonical(part, text string, bits int) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, bits)
+	if err != nil || n < 0 || strconv.FormatInt(n, 10) != text {
+		return 0, fmt.Errorf("origin: %s: must be a number of %d bits without sign or leading zeros, is %s", part, bits-1, quoted(text))
+	}
+	return n, nil
+}
+
+func topicName(name string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+	return name != "" && len(name) <= maxLogName && strings.Trim(name, letters) == ""
+}
+
+// EncodeTaken returns the header "taken".
+func EncodeTaken(taken []Taken) []byte {
+	var m wire.TakenList
+	list := make([]wire.Taken, len(taken))
+	m.Taken = make([]*wire.Taken, len(taken))
+	for i, t := range taken {
+		list[i].Offset, list[i].Refusal = t.Offset, t.Refusal
+		m.Taken[i] = &list[i]
+	}
+	return mustMarshal(&m)
+}
+
+// DecodeTaken reads the header "taken"; nil is none taken.
+func DecodeTaken(header []byte) ([]Taken, error) {
+	var m wire.TakenList
+	if err := m.UnmarshalVT(header); err != nil {
+		return nil, fmt.Errorf("taken: %w", err)
+	}
+	if len(m.Taken) == 0 {
+		return nil, nil
+	}
+	taken := make([]Taken, len(m.Taken))
+	for i, t := range m.Taken {
+		taken[i] = Taken{Offset: t.Offset, Refusal: t.Refusal}
+	}
+	return taken, nil
+}

@@ -1,0 +1,9 @@
+package engine
+
+// flaws switch parts of the protocol off, for the tests that show what each part is for. All are false but in tests.
+type flaws struct {
+	sendEarly  bool // a row does not wait for the outputs emitted before it
+	storeEarly bool // the store takes a row before the changelog has it, as goka's does
+	markEarly  bool // an offset is marked when its own message is done, as goka does
+	failSoft   bool // a failed message is left to goka, which commits it while stopping
+}

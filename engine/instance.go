@@ -1,0 +1,166 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/lovoo/goka"
+	"github.com/lovoo/goka/storage"
+
+	"stockflow/broker"
+	"stockflow/codecs"
+)
+
+// instance is one life of a group's goka processor in this process: from its building to its end, by a stop or by
+// the first error. A new one starts from what is durable.
+type instance struct {
+	group, input, table string
+	partitions          int32
+	conn                broker.Connection
+	dir                 string // where the stores are, one a partition
+	log                 *slog.Logger
+	metrics             groupMetrics
+	flaws               flaws
+	ends                *ends
+	stop                context.CancelCauseFunc // ends the processor
+	changed             func()                  // is called when a partition has stopped
+
+	mu       sync.Mutex // guards what follows
+	lanes    map[int32]*lane
+	producer *producer
+	failure  error
+	halts    map[int32]string // partition to reason
+	repairs  sync.WaitGroup
+}
+
+// errEnded is why rows are given up after a life has ended without an error.
+var errEnded = errors.New("the processor has ended")
+
+// lane returns the lane of a partition that this instance owns or recovers.
+func (i *instance) lane(partition int32) *lane {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.lanes[partition]
+}
+
+// owned returns the lanes there are.
+func (i *instance) owned() []*lane {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	lanes := make([]*lane, 0, len(i.lanes))
+	for _, l := range i.lanes {
+		lanes = append(lanes, l)
+	}
+	return lanes
+}
+
+// fail ends this life at the first error: nothing is sent any more, so that what each partition has received stays
+// a prefix of what was to be sent there.
+func (i *instance) fail(err error) {
+	i.mu.Lock()
+	first := i.failure == nil
+	if first {
+		i.failure = err
+	}
+	i.mu.Unlock()
+	if !first {
+		return
+	}
+	i.stop(err)
+	for _, l := range i.owned() {
+		l.fail(err)
+	}
+}
+
+// failed returns the first error, nil if there was none.
+func (i *instance) failed() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.failure
+}
+
+// buildStorage is goka's storage builder: the beginning of a lane.
+func (i *instance) buildStorage(table string, partition int32) (storage.Storage, error) {
+	store := NewStore(filepath.Join(i.dir, table, strconv.Itoa(int(partition))), i.log.Warn)
+	store.onError = i.fail
+	l := newLane(partition, store)
+	l.foreign = i.foreign
+	l.flaws, store.early = i.flaws, i.flaws.storeEarly
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.failure != nil {
+		return nil, i.failure
+	}
+	i.lanes[partition] = l
+	return &laneStore{Store: store, lane: l, instance: i}, nil
+}
+
+// foreign has changelog records read that this instance did not write.
+func (i *instance) foreign(l *lane, from, to int64) {
+	i.repairs.Go(func() {
+		if err := i.readForeign(context.Background(), l, from, to); err != nil {
+			i.fail(err)
+		}
+	})
+}
+
+// update is goka's update callback: one changelog record during the recovery.
+func (i *instance) update(ctx goka.UpdateContext, _ storage.Storage, key string, value []byte) error {
+	i.metrics.recovered.Inc()
+	return i.lane(ctx.Partition()).recover(key, value, ctx.Offset())
+}
+
+// laneStore is a lane's store as goka sees it: the end of the recovery and of the lane come through it.
+type laneStore struct {
+	*Store
+	lane     *lane
+	instance *instance
+}
+
+// MarkRecovered holds what the rows claim to have taken in against the logs, and makes the lane an owner.
+func (s *laneStore) MarkRecovered() error {
+	if err := s.instance.checkReach(s.lane); err != nil {
+		s.instance.fail(err)
+		return err
+	}
+	s.lane.send = s.instance.sendRow
+	return s.lane.own()
+}
+
+// Close ends the lane. goka has waited for what was under way, or has given it up.
+func (s *laneStore) Close() error {
+	s.lane.fail(errEnded)
+	s.lane.close()
+	s.instance.mu.Lock()
+	if s.instance.lanes[s.lane.partition] == s.lane {
+		delete(s.instance.lanes, s.lane.partition)
+	}
+	s.instance.mu.Unlock()
+	return s.Store.Close()
+}
+
+// checkReach refuses logs that are shorter than what was taken from them.
+func (i *instance) checkReach(l *lane) error {
+	claims := map[source]int64{{i.input, l.partition}: l.applied}
+	for s, offset := range l.seen {
+		claims[s] = max(claims[s], offset)
+	}
+	for s, offset := range claims {
+		if offset == noOffset {
+			continue
+		}
+		ok, err := i.ends.has(context.Background(), codecs.Origin{Log: s.log, Partition: s.partition, Offset: offset})
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("%w: a row of %s/%d took in offset %d of %s/%d, which ends before it", ErrLogCut, i.table, l.partition, offset, s.log, s.partition)
+		}
+	}
+	return nil
+}

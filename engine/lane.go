@@ -1,0 +1,255 @@
+package engine
+
+import (
+	"sync"
+
+	"github.com/IBM/sarama"
+	"github.com/lovoo/goka"
+)
+
+// lane is one partition of a group while this instance owns it. It carries three of the four rules:
+//
+//   - A row waits here until every output emitted before it is acknowledged; only then its changelog record is sent.
+//     If the process dies before, the message is processed again and its outputs repeat, with the same origins.
+//   - The store on disk learns of a row when its changelog record is acknowledged, never before.
+//   - A message is done when goka says so, and its offset is marked when every one delivered before it is done too.
+//
+// A lane begins when goka builds the partition's storage and ends when it closes it.
+type lane struct {
+	partition int32
+	store     *Store
+	// send hands a row to the client. It may block, so it is called by the lane's own goroutine and never by a
+	// promise, which would freeze the client.
+	send func(*lane, *held)
+
+	mu      sync.Mutex // guards what follows
+	wake    *sync.Cond // queue, outputs or closed changed
+	outputs prefix     // by sequence number
+	queue   []*held    // rows that wait, in the order of their needs
+	waiting map[string]*held
+	open    map[int64]goka.PromiseFinisher // outputs sent and not acknowledged, by sequence number
+	sent    map[*held]bool                 // rows handed to the client and not acknowledged
+	next    int64                          // the changelog offset that our next record gets, if nobody else writes
+	input   prefix                         // delivered messages, by offset
+	halted  int64                          // no message from this offset on is ever done; noOffset for none
+	err     error                          // why the lane takes no more rows
+	closed  bool
+
+	// foreign is told of changelog records [from, to) that this instance did not write. The store stays pinned
+	// until the callee unpins it.
+	foreign func(l *lane, from, to int64)
+	flaws   flaws
+	recovery
+}
+
+// maxQueue bounds the rows that wait, so that a log that is slow to take them slows the partition down.
+const maxQueue = 10_000
+
+// held is a row on its way into the changelog.
+type held struct {
+	key    string
+	set    *row // the store's, nil when the changelog has had the row before
+	value  []byte
+	taken  []byte // the header taken: what went into the row, over all rows that it replaced
+	need   int64  // the sequence number that the outputs must have reached
+	finish []goka.PromiseFinisher
+	gone   bool // a newer row of the key has taken its place
+}
+
+func newLane(partition int32, store *Store) *lane {
+	l := &lane{partition: partition, store: store, waiting: map[string]*held{}, open: map[int64]goka.PromiseFinisher{}, sent: map[*held]bool{}, halted: noOffset}
+	l.wake = sync.NewCond(&l.mu)
+	l.recovery.init()
+	return l
+}
+
+// deliver notes that a message has come, before anything is done about it.
+func (l *lane) deliver(offset int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.input.begin(offset)
+}
+
+// done notes that all effects of a message are acknowledged. It returns the offset to mark, that of the first
+// message of which this is not yet known, and whether any message is below it.
+func (l *lane) done(offset int64) (end int64, any bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.halted == noOffset || offset < l.halted {
+		l.input.finish(offset)
+	}
+	if l.flaws.markEarly {
+		return offset + 1, true
+	}
+	return l.input.end(), l.input.next > 0
+}
+
+// halt keeps a message, and all after it, from ever being done here, whatever goka thinks of it: during a
+// shutdown goka commits what has failed.
+func (l *lane) halt(offset int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.halted == noOffset {
+		l.halted = offset
+	}
+}
+
+// emit notes an output that is about to be sent and returns its sequence number.
+func (l *lane) emit(finish goka.PromiseFinisher) (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seq := l.outputs.next
+	l.outputs.begin(seq)
+	l.open[seq] = finish
+	return seq, l.err
+}
+
+// emitted notes that an output is acknowledged, which may let rows go.
+func (l *lane) emitted(seq int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.outputs.finish(seq)
+	delete(l.open, seq)
+	l.wake.Broadcast()
+}
+
+// hold queues a row behind the outputs emitted so far. A row of the same key that still waits is replaced: the
+// newer one's acknowledgement counts for both, and so does what went into it. It blocks while too many wait.
+func (l *lane) hold(h *held) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.queue) >= maxQueue && l.err == nil {
+		l.wake.Wait()
+	}
+	return l.enqueue(h)
+}
+
+// enqueue is hold without waiting for room. The caller holds mu.
+func (l *lane) enqueue(h *held) error {
+	if l.err != nil {
+		return l.err
+	}
+	if old := l.waiting[h.key]; old != nil {
+		old.gone = true
+		h.finish = append(old.finish, h.finish...)
+		h.taken = append(old.taken, h.taken...)
+	}
+	h.need = l.outputs.next
+	if l.flaws.sendEarly {
+		h.need = 0
+	}
+	l.waiting[h.key] = h
+	l.queue = append(l.queue, h)
+	l.wake.Broadcast()
+	return nil
+}
+
+// run sends rows as their outputs are acknowledged, until the lane is closed.
+func (l *lane) run() {
+	for {
+		ready := l.take()
+		if ready == nil {
+			return
+		}
+		for _, h := range ready {
+			l.send(l, h)
+		}
+	}
+}
+
+// take waits for rows that may go, and returns nil once the lane is closed.
+func (l *lane) take() []*held {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var ready []*held
+	for !l.closed {
+		end := l.outputs.end()
+		for len(l.queue) > 0 && l.queue[0].need <= end {
+			if h := l.queue[0]; !h.gone {
+				delete(l.waiting, h.key)
+				ready = append(ready, h)
+			}
+			l.queue = l.queue[1:]
+		}
+		if len(ready) > 0 {
+			for _, h := range ready {
+				l.sent[h] = true
+			}
+			l.wake.Broadcast()
+			return ready
+		}
+		l.wake.Wait()
+	}
+	return nil
+}
+
+// acknowledged notes that the changelog has a row at offset. Our own records follow each other without a gap, so
+// what lies in a gap was written by somebody else: an instance that no longer owns the partition.
+func (l *lane) acknowledged(h *held, offset int64) {
+	l.mu.Lock()
+	from := l.next
+	l.next = offset + 1
+	delete(l.sent, h)
+	l.mu.Unlock()
+	if from < offset {
+		l.store.Pin()
+		l.foreign(l, from, offset)
+	}
+	l.store.Acknowledged(h.key, h.set, h.value, offset)
+	h.resolve(&sarama.ProducerMessage{Partition: l.partition, Offset: offset}, nil)
+}
+
+// moved takes notice that the changelog ends at end though nothing of ours is on its way there.
+func (l *lane) moved(end int64) {
+	l.mu.Lock()
+	from := l.next
+	strange := l.owned && len(l.sent) == 0 && len(l.queue) == 0 && end > from
+	if strange {
+		l.next = end
+	}
+	l.mu.Unlock()
+	if strange {
+		l.store.Pin()
+		l.foreign(l, from, end)
+	}
+}
+
+// fail gives up whatever is not acknowledged, so that goka stops waiting for it. Of what was sent, nobody knows
+// whether it arrived; it will be sent again, with the same origin. Of what waits, nothing is in the changelog, so
+// nothing is on disk.
+func (l *lane) fail(err error) {
+	l.mu.Lock()
+	if l.err == nil {
+		l.err = err
+	}
+	queue, open, sent := l.queue, l.open, l.sent
+	l.queue, l.waiting = nil, map[string]*held{}
+	l.open, l.sent = map[int64]goka.PromiseFinisher{}, map[*held]bool{}
+	l.wake.Broadcast()
+	l.mu.Unlock()
+	for _, finish := range open {
+		finish(nil, err)
+	}
+	for h := range sent {
+		h.resolve(nil, err)
+	}
+	for _, h := range queue {
+		if !h.gone {
+			h.resolve(nil, err)
+		}
+	}
+}
+
+// close ends the lane's goroutine.
+func (l *lane) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	l.wake.Broadcast()
+}
+
+func (h *held) resolve(m *sarama.ProducerMessage, err error) {
+	for _, finish := range h.finish {
+		finish(m, err)
+	}
+}

@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/lovoo/goka"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"stockflow/broker"
+	"stockflow/codecs"
+)
+
+// idleCheck is how often an idle partition's changelog is looked at for records of others.
+const idleCheck = 2 * time.Second
+
+// repair writes the row of key again, as the last record of the key in the changelog is an older one. The store
+// stays pinned by the caller until the changelog has it.
+func (l *lane) repair(key string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting[key] != nil {
+		l.waiting[key].finish = append(l.waiting[key].finish, l.unpin)
+		return nil
+	}
+	value, err := l.store.Get(key)
+	if err != nil {
+		return err
+	}
+	return l.enqueue(&held{key: key, set: l.store.current(key), value: value, finish: []goka.PromiseFinisher{l.unpin}})
+}
+
+// unpin is the promise of a repair. A failed one leaves the store pinned: it is about to be closed.
+func (l *lane) unpin(_ *sarama.ProducerMessage, err error) *goka.Promise {
+	if err == nil {
+		l.store.Unpin()
+	}
+	return nil
+}
+
+// meet looks at a changelog record that somebody else wrote. If it is newer than our row, we adopt it: its outputs
+// are acknowledged, for its writer followed the same rules. If ours is newer, ours is written again.
+func (l *lane) meet(key string, value []byte, offset int64) error {
+	ours, err := l.store.Get(key)
+	if err != nil {
+		return err
+	}
+	var head codecs.Head
+	if ours != nil {
+		if head, err = codecs.DecodeHead(ours); err != nil {
+			return fmt.Errorf("the row of %q in the store does not decode: %w", key, err)
+		}
+	}
+	theirs, err := codecs.DecodeHead(value)
+	switch {
+	case (err != nil || value == nil) && ours == nil:
+		return nil // nothing of ours is hidden by it; a reader names it
+	case err != nil || value == nil || (ours != nil && head.Newer(theirs)):
+		l.store.Pin()
+		return l.repair(key)
+	case ours == nil || theirs.Newer(head):
+		l.store.Acknowledged(key, nil, value, noOffset)
+	}
+	return nil
+}
+
+// readForeign reads the changelog records [from, to) of a lane, and unpins its store when they are dealt with.
+func (i *instance) readForeign(ctx context.Context, l *lane, from, to int64) error {
+	i.log.Warn("records in the changelog that another instance wrote", "topic", i.table, "partition", l.partition, "offset", from, "records", to-from)
+	err := broker.Read(ctx, i.conn, i.table, l.partition, from, to, func(r *kgo.Record) error {
+		i.metrics.foreign.Inc()
+		return l.meet(string(r.Key), r.Value, r.Offset)
+	})
+	if err != nil {
+		return fmt.Errorf("reading %s/%d from offset %d to %d: %w", i.table, l.partition, from, to, err)
+	}
+	l.store.Unpin()
+	return nil
+}
+
+// watchIdle looks for records of others while nothing of ours is under way, until ctx ends.
+func (i *instance) watchIdle(ctx context.Context) {
+	tick := time.NewTicker(idleCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		ends, err := i.ends.fetch(ctx, i.table)
+		if err != nil {
+			continue // the broker is away; what it has is looked at when it is back
+		}
+		for _, l := range i.owned() {
+			l.moved(ends[source{i.table, l.partition}])
+		}
+	}
+}

@@ -1,0 +1,361 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/lovoo/goka/storage"
+	"github.com/syndtr/goleveldb/leveldb"
+	ldberrors "github.com/syndtr/goleveldb/leveldb/errors"
+	"github.com/syndtr/goleveldb/leveldb/filter"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+)
+
+// Store keeps the rows of one partition of a table. On disk it holds exactly a prefix of the changelog, with the
+// offset of its last record in the same atomic batch, so a process may die anywhere and losing the disk loses
+// nothing. Rows that the changelog has not acknowledged are in memory alone.
+//
+// It implements goka's storage.Storage. It begins by following: what is Set has come from the changelog. Own makes
+// it an owner's: what is Set waits in memory until acknowledged. Safe for concurrent use.
+type Store struct {
+	dir string
+	log func(msg string, args ...any)
+
+	mu       sync.Mutex // guards what follows, up to flushing
+	owned    bool
+	dirty    map[string]*row   // set, not acknowledged; an owner's alone
+	pending  map[string][]byte // acknowledged, not on disk; nil is a deleted row
+	bytes    int               // of pending, roughly
+	offset   int64             // of the last acknowledged record
+	pins     int               // the offset on disk does not move while there are any
+	flushing map[string][]byte // being written to disk
+	failed   error             // the first error of the disk
+
+	write sync.Mutex // held while a batch is written, so that batches reach the disk in order
+	db    *leveldb.DB
+	kick  chan struct{}
+	stop  chan struct{}
+	done  chan struct{}
+	// onError is told the first error of the disk.
+	onError func(error)
+	early   bool // see flaws
+}
+
+// row is a row as an owner set it; its address tells two settings of equal bytes apart.
+type row struct {
+	value []byte
+}
+
+// Rows go to disk in batches of so many, or so many bytes, or after so long.
+const (
+	batchRows  = 512
+	batchBytes = 1 << 20
+	batchAge   = 200 * time.Millisecond
+)
+
+const (
+	noOffset = -1
+	// offsetKey can't be a row's: ids hold no control characters, and rows are stored under rowPrefix.
+	offsetKey = "\x00offset"
+	rowPrefix = "\x01"
+)
+
+// NewStore returns a store in dir, which Open creates. log is called with what an operator should know.
+func NewStore(dir string, log func(msg string, args ...any)) *Store {
+	return &Store{
+		dir: dir, log: log,
+		dirty: map[string]*row{}, pending: map[string][]byte{},
+		offset: noOffset,
+		kick:   make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		onError: func(error) {},
+	}
+}
+
+// Open opens the directory. One that is damaged is set aside under another name and a new one is begun: the
+// changelog has all of it.
+func (s *Store) Open() error {
+	db, err := s.openOrSetAside()
+	if err != nil {
+		return fmt.Errorf("opening the store %s: %w", s.dir, err)
+	}
+	s.db = db
+	data, err := db.Get([]byte(offsetKey), nil)
+	switch {
+	case errors.Is(err, leveldb.ErrNotFound):
+	case err != nil:
+		return fmt.Errorf("reading the offset of the store %s: %w", s.dir, s.damaged(err))
+	default:
+		if s.offset, err = strconv.ParseInt(string(data), 10, 64); err != nil {
+			return fmt.Errorf("reading the offset of the store %s: %w", s.dir, err)
+		}
+	}
+	go s.flushLoop()
+	return nil
+}
+
+func (s *Store) openOrSetAside() (*leveldb.DB, error) {
+	if _, err := os.Stat(s.markPath()); err == nil {
+		if err := s.setAside(errors.New("a read found it damaged")); err != nil {
+			return nil, err
+		}
+	}
+	db, err := s.openDB()
+	if err == nil || !isDamage(err) {
+		return db, err
+	}
+	if err := s.setAside(err); err != nil {
+		return nil, err
+	}
+	return s.openDB()
+}
+
+func (s *Store) openDB() (*leveldb.DB, error) {
+	if err := os.MkdirAll(filepath.Dir(s.dir), 0o755); err != nil {
+		return nil, err
+	}
+	return leveldb.OpenFile(s.dir, &opt.Options{
+		Strict:                 opt.StrictAll,
+		Filter:                 filter.NewBloomFilter(10),
+		WriteBuffer:            1 << 20,
+		BlockCacheCapacity:     512 << 10,
+		OpenFilesCacheCapacity: 32,
+	})
+}
+
+// isDamage tells a damaged directory from one that can't be read or written now. A manifest that lost its end, or
+// CURRENT naming what is not there, is reported as missing files.
+func isDamage(err error) bool {
+	return ldberrors.IsCorrupted(err) || errors.Is(err, os.ErrNotExist)
+}
+
+func (s *Store) setAside(cause error) error {
+	for n := 1; ; n++ {
+		aside := fmt.Sprintf("%s.damaged-%d", s.dir, n)
+		if _, err := os.Stat(aside); err == nil {
+			continue
+		}
+		if err := os.Rename(s.dir, aside); err != nil {
+			return fmt.Errorf("setting aside a damaged store: %w", err)
+		}
+		s.log("a damaged store was set aside; its rows are read again from the changelog", "store", s.dir, "aside", aside, "cause", cause)
+		return nil
+	}
+}
+
+func (s *Store) markPath() string { return filepath.Join(s.dir, "DAMAGED") }
+
+// damaged remembers on disk that a read met damage, so that the next Open sets the directory aside: opening alone
+// does not read every block.
+func (s *Store) damaged(err error) error {
+	if ldberrors.IsCorrupted(err) {
+		if werr := os.WriteFile(s.markPath(), []byte(err.Error()), 0o644); werr != nil {
+			return errors.Join(err, werr)
+		}
+	}
+	return err
+}
+
+// Close writes what is acknowledged to disk and closes the directory. What is dirty is dropped: it is in no log.
+func (s *Store) Close() error {
+	if s.db == nil {
+		return nil
+	}
+	close(s.stop)
+	<-s.done
+	err := s.flush()
+	return errors.Join(err, s.db.Close())
+}
+
+// Get returns the row of key as it was last set, nil if there is none.
+func (s *Store) Get(key string) ([]byte, error) {
+	s.mu.Lock()
+	if r, ok := s.dirty[key]; ok {
+		s.mu.Unlock()
+		return r.value, nil
+	}
+	for _, rows := range []map[string][]byte{s.pending, s.flushing} {
+		if v, ok := rows[key]; ok {
+			s.mu.Unlock()
+			return v, nil
+		}
+	}
+	s.mu.Unlock()
+	v, err := s.db.Get([]byte(rowPrefix+key), nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading a row of the store %s: %w", s.dir, s.damaged(err))
+	}
+	return v, nil
+}
+
+// Has reports whether there is a row of key.
+func (s *Store) Has(key string) (bool, error) {
+	v, err := s.Get(key)
+	return v != nil, err
+}
+
+// Set sets the row of key.
+func (s *Store) Set(key string, value []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.owned && !s.early {
+		s.dirty[key] = &row{value}
+		return nil
+	}
+	s.put(key, value)
+	return s.failed
+}
+
+// Delete removes the row of key.
+func (s *Store) Delete(key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(key, nil)
+	return s.failed
+}
+
+// put makes a row one that the changelog has. The caller holds mu.
+func (s *Store) put(key string, value []byte) {
+	s.pending[key] = value
+	s.bytes += len(key) + len(value) + 64
+	if len(s.pending) >= batchRows || s.bytes >= batchBytes {
+		select {
+		case s.kick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Own ends the following of the changelog: from here on, what is Set waits for Acknowledged.
+func (s *Store) Own() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.owned = true
+}
+
+// current returns the last setting of key, or nil if the changelog has it already.
+func (s *Store) current(key string) *row {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dirty[key]
+}
+
+// Acknowledged tells an owner's store that the changelog has value as the row of key, at offset. Offsets rise.
+func (s *Store) Acknowledged(key string, r *row, value []byte, offset int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d, ok := s.dirty[key]; ok && d == r {
+		delete(s.dirty, key)
+	}
+	s.put(key, value)
+	s.offset = max(s.offset, offset)
+}
+
+// Pin keeps the offset on disk where it is until Unpin: a record at or before the last acknowledged one is not the
+// newest of its key, and who starts from the disk must meet it again. Pins add up.
+func (s *Store) Pin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pins++
+}
+
+// Unpin takes back one Pin.
+func (s *Store) Unpin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pins--
+}
+
+// GetOffset returns the offset of the last changelog record that the store holds, or def if it holds none.
+func (s *Store) GetOffset(def int64) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.offset == noOffset {
+		return def, nil
+	}
+	return s.offset, nil
+}
+
+// SetOffset says that all records up to offset have been Set. An owner's store ignores it: goka calls it when any
+// row is acknowledged, and for all but offset 0; Acknowledged is exact.
+func (s *Store) SetOffset(offset int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.owned {
+		s.offset = max(s.offset, offset)
+	}
+	return s.failed
+}
+
+// MarkRecovered is goka's sign that the changelog was read to its end.
+func (s *Store) MarkRecovered() error { return nil }
+
+// flushLoop writes batches until the store is closed.
+func (s *Store) flushLoop() {
+	defer close(s.done)
+	tick := time.NewTicker(batchAge)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-s.kick:
+		case <-tick.C:
+		}
+		if err := s.flush(); err != nil {
+			s.onError(err)
+		}
+	}
+}
+
+// flush writes what is pending in one batch. If the process dies before or after, the disk is a prefix of the
+// changelog: the shorter or the longer one.
+func (s *Store) flush() error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	s.mu.Lock()
+	if len(s.pending) == 0 || s.failed != nil {
+		defer s.mu.Unlock()
+		return s.failed
+	}
+	s.flushing, s.pending, s.bytes = s.pending, map[string][]byte{}, 0
+	offset := s.offset
+	if s.pins > 0 {
+		offset = noOffset
+	}
+	s.mu.Unlock()
+
+	err := s.db.Write(batchOf(s.flushing, offset), nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.failed = fmt.Errorf("writing to the store %s: %w", s.dir, err)
+		return s.failed // flushing stays readable
+	}
+	s.flushing = nil
+	return nil
+}
+
+func batchOf(rows map[string][]byte, offset int64) *leveldb.Batch {
+	b := new(leveldb.Batch)
+	for k, v := range rows {
+		if v == nil {
+			b.Delete([]byte(rowPrefix + k))
+			continue
+		}
+		b.Put([]byte(rowPrefix+k), v)
+	}
+	if offset != noOffset {
+		b.Put([]byte(offsetKey), strconv.AppendInt(nil, offset, 10))
+	}
+	return b
+}
+
+var _ storage.Storage = (*Store)(nil)

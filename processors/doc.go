@@ -1,0 +1,2 @@
+// Package processors binds each machine to the log it reads.
+package processors

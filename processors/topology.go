@@ -1,0 +1,115 @@
+package processors
+
+import (
+	"fmt"
+
+	"stockflow/codecs"
+	"stockflow/engine"
+	"stockflow/processors/inventory"
+	"stockflow/processors/order"
+	"stockflow/processors/shipment"
+)
+
+// The logs, each the only input of one machine.
+const (
+	OrderEvents        = "order-events"        // keyed by order id
+	InventoryEvents    = "inventory-events"    // keyed by SKU
+	ShipmentEvents     = "shipment-events"     // keyed by order id
+	NotificationEvents = "notification-events" // keyed by order id
+)
+
+// The tables, each the fold of the log of the same name.
+const (
+	OrderTable     = "order-table"
+	InventoryTable = "inventory-table"
+	ShipmentTable  = "shipment-table"
+)
+
+// Order is the machine that conducts orders. m counts what it decides; nil counts nothing.
+func Order(m *Metrics) engine.Machine[order.State] {
+	return engine.Machine[order.State]{
+		Group: "order", Log: OrderEvents, Table: OrderTable, Rules: order.Rules,
+		Sends:     []string{InventoryEvents, ShipmentEvents, NotificationEvents},
+		Hears:     []string{InventoryEvents, ShipmentEvents},
+		Decode:    codecs.DecodeOrderEvent,
+		DecodeRow: codecs.DecodeOrderRow,
+		EncodeRow: codecs.EncodeOrderRow,
+		Observe:   m.order,
+		Apply: func(s order.State, key string, at int64, d codecs.Decoded) engine.Result[order.State] {
+			r := order.Apply(s, order.Message{OrderID: key, At: at, Rules: d.Rules, Event: d.Event})
+			res := engine.Result[order.State]{State: r.State, Refusal: r.Refusal, Unfit: r.Unfit}
+			for _, o := range r.Outputs {
+				res.Outputs = append(res.Outputs, commandOf(o))
+			}
+			return res
+		},
+	}
+}
+
+// commandOf writes down what an order tells another machine.
+func commandOf(o order.Output) engine.Output {
+	var log, typ string
+	var value []byte
+	switch o.To {
+	case order.ToInventory:
+		log = InventoryEvents
+		typ, value = codecs.EncodeInventoryEvent(o.Command)
+	case order.ToShipment:
+		log = ShipmentEvents
+		typ, value = codecs.EncodeShipmentEvent(o.Command)
+	case order.ToNotification:
+		log = NotificationEvents
+		typ, value = codecs.EncodeNotificationEvent(o.Command)
+	default:
+		panic(fmt.Sprintf("an order sent to destination %d", o.To))
+	}
+	return engine.Output{Log: log, Key: o.Key, Type: typ, Value: value, Event: o.Command}
+}
+
+// Inventory is the machine that keeps the stock.
+func Inventory(m *Metrics) engine.Machine[inventory.State] {
+	return engine.Machine[inventory.State]{
+		Group: "inventory", Log: InventoryEvents, Table: InventoryTable, Rules: inventory.Rules,
+		Sends:     []string{OrderEvents},
+		Hears:     []string{OrderEvents},
+		Decode:    codecs.DecodeInventoryEvent,
+		DecodeRow: codecs.DecodeInventoryRow,
+		EncodeRow: codecs.EncodeInventoryRow,
+		Observe:   m.inventory,
+		Apply: func(s inventory.State, key string, at int64, d codecs.Decoded) engine.Result[inventory.State] {
+			r := inventory.Apply(s, inventory.Message{SKU: key, At: at, Rules: d.Rules, Event: d.Event})
+			res := engine.Result[inventory.State]{State: r.State, Refusal: r.Refusal, Unfit: r.Unfit}
+			for _, o := range r.Outputs {
+				res.Outputs = append(res.Outputs, answerTo(o.OrderID, o.Answer))
+			}
+			return res
+		},
+	}
+}
+
+// Shipment is the machine that follows the parcels.
+func Shipment(m *Metrics) engine.Machine[shipment.State] {
+	return engine.Machine[shipment.State]{
+		Group: "shipment", Log: ShipmentEvents, Table: ShipmentTable, Rules: shipment.Rules,
+		Sends:     []string{OrderEvents},
+		Hears:     []string{OrderEvents},
+		Decode:    codecs.DecodeShipmentEvent,
+		DecodeRow: codecs.DecodeShipmentRow,
+		EncodeRow: codecs.EncodeShipmentRow,
+		Observe:   m.shipment,
+		Apply: func(s shipment.State, key string, at int64, d codecs.Decoded) engine.Result[shipment.State] {
+			r := shipment.Apply(s, shipment.Message{OrderID: key, At: at, Rules: d.Rules, Event: d.Event})
+			res := engine.Result[shipment.State]{State: r.State, Refusal: r.Refusal, Unfit: r.Unfit}
+			for _, o := range r.Outputs {
+				res.Outputs = append(res.Outputs, answerTo(o.OrderID, o.Answer))
+			}
+			return res
+		},
+	}
+}
+
+// answerTo writes down what a machine answers to an order.
+func answerTo(orderID string, answer any) engine.Output {
+	typ, value := codecs.EncodeOrderEvent(answer)
+	return engine.Output{Log: OrderEvents, Key: orderID, Type: typ, Value: value, Event: answer}
+}

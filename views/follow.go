@@ -1,0 +1,198 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/lovoo/goka"
+	"github.com/lovoo/goka/codec"
+	"github.com/lovoo/goka/storage"
+
+	"stockflow/broker"
+	"stockflow/codecs"
+)
+
+// A view that lost its broker tries again after so long, at first at once. goka's own steps are 10 s.
+const (
+	backoffStep = 100 * time.Millisecond
+	backoffMax  = 2 * time.Second
+)
+
+// Run follows the table's changelog until ctx ends, and begins anew whenever something breaks. While the broker is
+// away the table goes on to answer with what it has.
+func (t *Table[S]) Run(ctx context.Context) error {
+	backoff := goka.NewSimpleBackoff(backoffStep, backoffMax)
+	for {
+		err := t.follow(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		t.end(err.Error())
+		t.log.Warn("the table is opened again", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(backoff.Duration()):
+		}
+	}
+}
+
+// follow runs one view until it ends, which it does by itself only when something is broken.
+func (t *Table[S]) follow(ctx context.Context) error {
+	ctx, broken := context.WithCancelCause(ctx)
+	defer broken(nil)
+	link := &link{config: t.conn.Sarama("views-" + t.name)}
+	defer link.close()
+
+	topics, err := link.topics(t.conn.Brokers)
+	if err != nil {
+		return fmt.Errorf("connecting to the broker: %w", err)
+	}
+	partitions, err := topics.Partitions(t.name)
+	if err != nil {
+		return fmt.Errorf("finding the partitions of the topic %s: %w", t.name, err)
+	}
+	t.begin(len(partitions), broken)
+	defer t.end("its start")
+
+	view, err := goka.NewView(t.conn.Brokers, goka.Table(t.name), new(codec.Bytes), t.options(link)...)
+	if err != nil {
+		return fmt.Errorf("opening the view: %w", err)
+	}
+	err = view.Run(ctx)
+	return whyEnded(context.Cause(ctx), err)
+}
+
+// whyEnded prefers what broke a view to what its end brought about.
+func whyEnded(cause, err error) error {
+	switch {
+	case cause != nil:
+		return cause
+	case err != nil:
+		return err
+	}
+	return errors.New("the view ended by itself")
+}
+
+func (t *Table[S]) options(link *link) []goka.ViewOption {
+	return []goka.ViewOption{
+		goka.WithViewLogger(chatter{t.log}),
+		goka.WithViewHasher(broker.NewHasher()),
+		goka.WithViewCallback(t.takeIn),
+		goka.WithViewStorageBuilder(t.store),
+		goka.WithViewConsumerSaramaBuilder(link.consumer),
+		goka.WithViewTopicManagerBuilder(link.topics),
+		goka.WithViewBackoffBuilder(func() (goka.Backoff, error) {
+			return goka.NewSimpleBackoff(backoffStep, backoffMax), nil
+		}),
+		goka.WithViewAutoReconnect(),
+	}
+}
+
+func (t *Table[S]) store(_ string, partition int32) (storage.Storage, error) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if int(partition) >= len(t.partitions) {
+		return nil, fmt.Errorf("partition %d of %s appeared just now", partition, t.name)
+	}
+	return t.partitions[partition], nil
+}
+
+// takeIn is told each record of the changelog, once or more, in the order of its partition. A row gives way only to
+// one that is not older: an owner that lost its partition may go on to write old rows for a while. A record without
+// a row is no deletion, as rows are never deleted; it and one that can't be decoded leave the row as it was.
+func (t *Table[S]) takeIn(ctx goka.UpdateContext, rows storage.Storage, key string, value []byte) error {
+	row, err := t.rowOf(value)
+	if err != nil {
+		t.log.Error("a record of the changelog is no row", "partition", ctx.Partition(), "offset", ctx.Offset(), "error", err)
+		return nil
+	}
+	old, err := rows.Get(key)
+	if err != nil {
+		t.fail(err)
+		return err
+	}
+	if have, err := t.rowOf(old); err == nil && have.Head.Newer(row.Head) {
+		row = have
+	} else if err := rows.Set(key, value); err != nil {
+		t.fail(err)
+		return err
+	}
+	// The row is in its place before anyone is woken: who is woken and reads, reads this row or a newer one.
+	if t.watches.any(key) {
+		t.watches.tell(key, row, t.taken(ctx))
+	}
+	return nil
+}
+
+// fail ends the view that runs now, so that its stores are opened again: a damaged one is set aside then.
+func (t *Table[S]) fail(err error) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	t.broken(err)
+}
+
+var errNoRow = errors.New("it has no value")
+
+func (t *Table[S]) rowOf(value []byte) (Row[S], error) {
+	if value == nil {
+		return Row[S]{}, errNoRow
+	}
+	head, state, err := t.decode(value)
+	return Row[S]{Head: head, State: state, Found: true}, err
+}
+
+// taken returns which messages went into a record. Without a header that says so, none did: the owner wrote an
+// older row again.
+func (t *Table[S]) taken(ctx goka.UpdateContext) []codecs.Taken {
+	header, ok := ctx.Headers()[codecs.HeaderTaken]
+	if !ok {
+		return nil
+	}
+	taken, err := codecs.DecodeTaken(header)
+	if err != nil {
+		t.log.Error("a record of the changelog has a bad header", "partition", ctx.Partition(), "offset", ctx.Offset(), "error", err)
+	}
+	return taken
+}
+
+// link makes what a view needs of the broker, and closes all of it: goka leaves some of it open.
+type link struct {
+	config *sarama.Config
+	open   []io.Closer
+}
+
+func (l *link) consumer(brokers []string, clientID string) (sarama.Consumer, error) {
+	c, err := goka.SaramaConsumerBuilderWithConfig(l.config)(brokers, clientID)
+	if err == nil {
+		l.open = append(l.open, c)
+	}
+	return c, err
+}
+
+func (l *link) topics(brokers []string) (goka.TopicManager, error) {
+	tm, err := goka.TopicManagerBuilderWithConfig(l.config, goka.NewTopicManagerConfig())(brokers)
+	if err == nil {
+		l.open = append(l.open, tm)
+	}
+	return tm, err
+}
+
+// close closes everything. Some of it goka has closed already, which is an error that nobody needs to know.
+func (l *link) close() {
+	for _, c := range l.open {
+		_ = c.Close()
+	}
+}
+
+// chatter is goka's logger. What goka has to say is for whoever debugs it.
+type chatter struct{ log *slog.Logger }
+
+func (c chatter) Print(args ...any)                 { c.log.Debug(fmt.Sprint(args...)) }
+func (c chatter) Println(args ...any)               { c.log.Debug(fmt.Sprint(args...)) }
+func (c chatter) Printf(format string, args ...any) { c.log.Debug(fmt.Sprintf(format, args...)) }

@@ -1,0 +1,153 @@
+package views
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"stockflow/broker"
+	"stockflow/codecs"
+)
+
+// thing is a row that is easy to write down.
+type thing struct {
+	Rebuilt, Applied int64
+	Value            string
+}
+
+func (th thing) row() []byte {
+	text, err := json.Marshal(th)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+func decodeThing(row []byte) (codecs.Head, string, error) {
+	var th thing
+	err := json.Unmarshal(row, &th)
+	return codecs.Head{Rebuilt: th.Rebuilt, Applied: th.Applied}, th.Value, err
+}
+
+// world is a broker with the changelog of one table, and a producer that stands for the table's owner.
+type world struct {
+	t        testing.TB
+	broker   *broker.Embedded
+	conn     broker.Connection
+	producer *kgo.Client
+	dir      string // of the table
+	away     atomic.Bool
+}
+
+const things = "things-table"
+
+func newWorld(t testing.TB, partitions int32) *world {
+	t.Helper()
+	b, err := broker.OpenEmbedded(t.TempDir(), broker.Unsynced(), broker.Logger(slog.New(slog.DiscardHandler)))
+	must(t, err)
+	w := &world{t: t, broker: b, conn: b.Connection(), dir: t.TempDir()}
+	_, _, err = broker.Ensure(t.Context(), w.conn, []broker.Topic{{Name: things, Kind: broker.Table}}, partitions)
+	must(t, err)
+	w.producer, err = w.conn.Client(kgo.DefaultProduceTopic(things))
+	must(t, err)
+	t.Cleanup(func() {
+		w.producer.Close()
+		must(t, b.Close())
+	})
+	b.Cluster().ControlKey(int16(kmsg.Fetch), w.refuse)
+	b.Cluster().ControlKey(int16(kmsg.ListOffsets), w.refuse)
+	return w
+}
+
+// refuse breaks the connections of those who read, while the broker is away.
+func (w *world) refuse(kmsg.Request) (kmsg.Response, error, bool) {
+	w.broker.Cluster().KeepControl()
+	if w.away.Load() {
+		return nil, fmt.Errorf("away"), true
+	}
+	return nil, nil, false
+}
+
+// write appends a row to the changelog, and returns when the changelog has it.
+func (w *world) write(key string, th thing, taken ...codecs.Taken) {
+	w.t.Helper()
+	r := &kgo.Record{Key: []byte(key), Value: th.row()}
+	if len(taken) > 0 {
+		r.Headers = []kgo.RecordHeader{{Key: codecs.HeaderTaken, Value: codecs.EncodeTaken(taken)}}
+	}
+	must(w.t, w.producer.ProduceSync(w.t.Context(), r).FirstErr())
+}
+
+func (w *world) table() *Table[string] {
+	return NewTable(things, decodeThing, w.conn, w.dir, slog.New(slog.DiscardHandler))
+}
+
+// run runs a table until stop, or the end of the test.
+func (w *world) run(table *Table[string]) (stop func()) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- table.Run(ctx) }()
+	var stopped atomic.Bool
+	stop = func() {
+		if cancel(); !stopped.Swap(true) {
+			must(w.t, <-done)
+		}
+	}
+	w.t.Cleanup(stop)
+	return stop
+}
+
+// running returns a table that can be read.
+func (w *world) running() (table *Table[string], stop func()) {
+	w.t.Helper()
+	table = w.table()
+	stop = w.run(table)
+	w.recovered(table)
+	return table, stop
+}
+
+func (w *world) recovered(table *Table[string]) {
+	w.t.Helper()
+	must(w.t, table.WaitRecovered(within(w.t)))
+}
+
+// expect fails the test unless the table has value for key.
+func (w *world) expect(table *Table[string], key, value string) {
+	w.t.Helper()
+	row, err := table.Get(key)
+	must(w.t, err)
+	if row.State != value {
+		w.t.Errorf("the row of %q is %q, expected %q", key, row.State, value)
+	}
+}
+
+// within is the time after which a test is hung.
+func within(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func watch(t testing.TB, table *Table[string], key string) *Watch[string] {
+	t.Helper()
+	w, err := table.Watch(key)
+	must(t, err)
+	t.Cleanup(w.Close)
+	return w
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
