@@ -42,7 +42,7 @@ func seconds(digits string) (time.Duration, bool) {
 		return 0, false
 	}
 	n, err := strconv.Atoi(digits)
-	if most := int(maxWait / time.Second); err == nil && n > most {
+	if most := int(maxWait / time.Second); err != nil || n > most {
 		n = most
 	}
 	return time.Duration(n) * time.Second, true

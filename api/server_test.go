@@ -174,6 +174,15 @@ func TestContentTypesThatAreTaken(t *testing.T) {
 	}
 }
 
+func TestABodyThatDoesNotSayItsSizeIsBoundedToo(t *testing.T) {
+	d := newDesk(t)
+	r := httptest.NewRequest("POST", "/v1/orders", strings.NewReader(goodOrder+strings.Repeat(" ", maxBody)))
+	r.ContentLength = -1
+	w := httptest.NewRecorder()
+	d.http.Handler.ServeHTTP(w, r)
+	wantProblem(t, w, 413, "body_too_large")
+}
+
 func TestABadCommandNamesEveryBadField(t *testing.T) {
 	d := newDesk(t)
 	for _, c := range []struct{ path, body, key, want string }{

@@ -17,12 +17,16 @@ const at16 = 16
 // follows from it before the next. A ledger that knows nothing of the machines is kept beside it, and must agree on
 // every order and every SKU: when the month is over, and again after a restart.
 func TestAMonthOfRealOrders(t *testing.T) {
+	t.Parallel()
 	invoices := readMonth(t)
 	dir := t.TempDir()
-	server, client := open(t, dir, "all")
+	server, client := openQuickly(t, dir)
 	book := newLedger()
 	began := time.Now()
-	receiveAll(client, received(invoices), book)
+	receiveAll(client, received(invoices))
+	for sku, n := range received(invoices) {
+		book.receive(sku, n)
+	}
 	quiet := newQuiet(t, server)
 	quiet.wait(t)
 	t.Logf("%d SKUs were received in %v", len(book.stock), time.Since(began).Round(time.Millisecond))
@@ -37,12 +41,12 @@ func TestAMonthOfRealOrders(t *testing.T) {
 	compare(client, book)
 	halt(t, server)
 
-	_, client = open(t, dir, "all")
+	_, client = openQuickly(t, dir)
 	compare(client, book)
 }
 
-// receiveAll receives stock with many clients at once, and enters it in the book.
-func receiveAll(client *shop, units map[string]int64, book *ledger) {
+// receiveAll receives stock with many clients at once.
+func receiveAll(client *shop, units map[string]int64) {
 	skus := slices.Sorted(maps.Keys(units))
 	sideBySide(at16, len(skus), func(i int) {
 		path := "/v1/inventory/" + url.PathEscape(skus[i]) + "/receipts"
@@ -50,9 +54,6 @@ func receiveAll(client *shop, units map[string]int64, book *ledger) {
 			client.t.Errorf("the receipt of %s is answered with %d %s", skus[i], a.status, a.text)
 		}
 	})
-	for sku, n := range units {
-		book.receive(sku, n)
-	}
 }
 
 // sideBySide does n things, so many at a time.

@@ -101,7 +101,9 @@ func (q *quiet) await(ctx context.Context, r *kgo.Record) error {
 
 // await returns when the row of a message has taken it in, or has dropped it as one that it had before.
 func await[S any](ctx context.Context, table *views.Table[S], r *kgo.Record) error {
-	takenIn := func(row views.Row[S]) bool { return row.Found && (row.Head.Applied >= r.Offset || hadBefore(row.Head, r)) }
+	takenIn := func(row views.Row[S]) bool {
+		return row.Found && (row.Head.Applied >= r.Offset || hadBefore(row.Head, r))
+	}
 	if row, err := table.Get(string(r.Key)); err != nil || takenIn(row) {
 		return err
 	}

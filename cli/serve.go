@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os/signal"
 	"syscall"
+
+	"stockflow/broker"
 )
 
 // Serve runs the broker, the processors, the views and the HTTP API in one process.
@@ -16,6 +18,8 @@ type Serve struct {
 	Brokers    []string `help:"Kafka brokers to use, HOST:PORT,...; without any, a broker is embedded." placeholder:"HOST:PORT"`
 	Partitions int32    `help:"Partitions of every log and table, when they are made." default:"8"`
 	Roles      []string `help:"What this process does: all, or some of api, order, inventory, shipment." default:"all" enum:"all,api,order,inventory,shipment"`
+
+	broker []broker.Option // of the embedded broker; no flag sets it
 }
 
 // Run serves until SIGINT or SIGTERM, or until something ends that it can't do without.

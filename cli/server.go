@@ -89,7 +89,7 @@ func (s *Server) openBroker(context.Context) error {
 		s.conn = broker.Connection{Brokers: s.serve.Brokers}
 		return nil
 	}
-	embedded, err := broker.OpenEmbedded(s.serve.Data, broker.Logger(s.log))
+	embedded, err := broker.OpenEmbedded(s.serve.Data, append(s.serve.broker, broker.Logger(s.log))...)
 	if err != nil {
 		return err
 	}

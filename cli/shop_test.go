@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"stockflow/broker"
 )
 
 // shop is a client of a running Stockflow. It may be used by many goroutines at once.
@@ -56,8 +59,19 @@ func newShop(t *testing.T, address string) *shop {
 // open starts a Stockflow in this process on a port of the system's choice, and stops it with the test.
 func open(t *testing.T, dir string, roles ...string) (*Server, *shop) {
 	t.Helper()
-	serve := Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Roles: roles}
-	server, err := serve.Start(t.Context(), probeLog())
+	return start(t, Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Roles: roles})
+}
+
+// openQuickly is open for those who kill nothing: it leaves it to the operating system when to write to the disk,
+// which is most of the time that a long scenario takes.
+func openQuickly(t *testing.T, dir string) (*Server, *shop) {
+	t.Helper()
+	return start(t, Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, broker: []broker.Option{broker.Unsynced()}})
+}
+
+func start(t *testing.T, serve Serve) (*Server, *shop) {
+	t.Helper()
+	server, err := serve.Start(t.Context(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

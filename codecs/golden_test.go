@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -25,7 +26,7 @@ const goldenFile = "testdata/golden.txt"
 func golden(t *testing.T) map[string][]byte {
 	t.Helper()
 	text, err := os.ReadFile(goldenFile)
-	if err != nil && !(*update && os.IsNotExist(err)) {
+	if err != nil && (!*update || !os.IsNotExist(err)) {
 		t.Fatal(err)
 	}
 	known := map[string][]byte{}
@@ -60,8 +61,8 @@ func appendGolden(t *testing.T, name string, b []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	if _, err := fmt.Fprintf(file, "%s %x\n", name, b); err != nil {
+	_, err = fmt.Fprintf(file, "%s %x\n", name, b)
+	if err := errors.Join(err, file.Close()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -28,7 +28,7 @@ func (h Head) Newer(o Head) bool {
 	return h.Applied > o.Applied
 }
 
-// Decoded is the value of a record of a log.
+// Decoded is the value of a record of a log. If its Rules are above the constant Rules, nothing else of it is set.
 type Decoded struct {
 	Type    string // the name of the event in the schema: "placed", "reserve", ...
 	Key     string // the key that the value itself names, "" if it names none

@@ -61,7 +61,8 @@ func ParseOrigin(header []byte) (Origin, error) {
 func canonical(part, text string, bits int) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, bits)
 	if err != nil || n < 0 || strconv.FormatInt(n, 10) != text {
-		return 0, fmt.Errorf("origin: %s: must be a number of %d bits without sign or leading zeros, is %s", part, bits-1, quoted(text))
+		return 0, fmt.Errorf("origin: %s: must be a number of %d bits without sign or leading zeros, is %s",
+			part, bits-1, quoted(text))
 	}
 	return n, nil
 }

@@ -23,7 +23,8 @@ func EncodeNotificationEvent(event any) (name string, value []byte) {
 	notify := &wire.Notify{Kind: wire.NotificationKind(e.Kind), Name: e.Name, Email: e.Email, Reason: e.Reason,
 		Carrier: e.Carrier, TrackingNumber: e.TrackingNumber}
 	for _, line := range e.Lines {
-		notify.Lines = append(notify.Lines, &wire.NotificationLine{Sku: line.SKU, Quantity: line.Quantity, Allocated: line.Allocated})
+		notify.Lines = append(notify.Lines,
+			&wire.NotificationLine{Sku: line.SKU, Quantity: line.Quantity, Allocated: line.Allocated})
 	}
 	return "notify", mustMarshal(&wire.NotificationEvent{Event: &wire.NotificationEvent_Notify{Notify: notify}})
 }
@@ -36,10 +37,11 @@ func notificationEvent(m *wire.NotificationEvent) (Decoded, Invalid) {
 	event := notification.Notify{Name: n.GetName(), Email: n.GetEmail(), Reason: n.GetReason(),
 		Lines: notificationLines(n.GetLines()), Carrier: n.GetCarrier(), TrackingNumber: n.GetTrackingNumber()}
 	var invalid Invalid
-	if k := n.GetKind(); k < wire.NotificationKind_NOTIFICATION_KIND_CONFIRMED || k > wire.NotificationKind_NOTIFICATION_KIND_CANCELLED {
-		invalid.add("kind", fmt.Sprintf("is not known: %d", k))
+	kind := n.GetKind()
+	if kind < wire.NotificationKind_NOTIFICATION_KIND_CONFIRMED || kind > wire.NotificationKind_NOTIFICATION_KIND_CANCELLED {
+		invalid.add("kind", fmt.Sprintf("is not known: %d", kind))
 	}
-	event.Kind = notification.Kind(n.GetKind())
+	event.Kind = notification.Kind(kind)
 	return emitted("notify", event, append(invalid, notifyInvalid(event)...))
 }
 

@@ -31,9 +31,11 @@ func EncodeOrderEvent(event any) (name string, value []byte) {
 func encodeAnswer(m *wire.OrderEvent, event any) (name string) {
 	switch e := event.(type) {
 	case inventory.Reserved:
-		name, m.Event = "reserved", &wire.OrderEvent_Reserved{Reserved: &wire.Reserved{Sku: e.SKU, Takes: wireTakes(e.Takes), Available: e.Available}}
+		name, m.Event = "reserved", &wire.OrderEvent_Reserved{Reserved: &wire.Reserved{
+			Sku: e.SKU, Takes: wireTakes(e.Takes), Available: e.Available}}
 	case inventory.Refused:
-		name, m.Event = "refused", &wire.OrderEvent_Refused{Refused: &wire.Refused{Sku: e.SKU, Reason: e.Reason, Available: e.Available}}
+		name, m.Event = "refused", &wire.OrderEvent_Refused{Refused: &wire.Refused{
+			Sku: e.SKU, Reason: e.Reason, Available: e.Available}}
 	case inventory.Queued:
 		name, m.Event = "queued", &wire.OrderEvent_Queued{Queued: &wire.Queued{Sku: e.SKU, Available: e.Available}}
 	case inventory.Withdrawn:
@@ -43,7 +45,8 @@ func encodeAnswer(m *wire.OrderEvent, event any) (name string) {
 	case shipment.Scheduled:
 		name, m.Event = "scheduled", &wire.OrderEvent_Scheduled{Scheduled: &wire.Scheduled{}}
 	case shipment.Dispatched:
-		name, m.Event = "dispatched", &wire.OrderEvent_Dispatched{Dispatched: &wire.Dispatched{Carrier: e.Carrier, TrackingNumber: e.TrackingNumber}}
+		name, m.Event = "dispatched", &wire.OrderEvent_Dispatched{Dispatched: &wire.Dispatched{
+			Carrier: e.Carrier, TrackingNumber: e.TrackingNumber}}
 	case shipment.Delivered:
 		name, m.Event = "delivered", &wire.OrderEvent_Delivered{Delivered: &wire.Delivered{}}
 	case shipment.Cancelled:
@@ -116,14 +119,16 @@ func inventoryAnswer(m *wire.OrderEvent) (Decoded, Invalid) {
 	case *wire.OrderEvent_Reserved:
 		takes, invalid := takesOf(e.Reserved.Takes)
 		invalid.add("available", rangeProblem(e.Reserved.Available, 0, inventory.MaxOnHand))
-		return emitted("reserved", inventory.Reserved{SKU: e.Reserved.Sku, Takes: takes, Available: e.Reserved.Available}, ofSKU(e.Reserved.Sku, invalid))
+		event := inventory.Reserved{SKU: e.Reserved.Sku, Takes: takes, Available: e.Reserved.Available}
+		return emitted("reserved", event, ofSKU(event.SKU, invalid))
 	case *wire.OrderEvent_Refused:
 		event := inventory.Refused{SKU: e.Refused.Sku, Reason: e.Refused.Reason, Available: e.Refused.Available}
 		return emitted("refused", event, refusedInvalid(event))
 	case *wire.OrderEvent_Queued:
 		var invalid Invalid
 		invalid.add("available", rangeProblem(e.Queued.Available, 0, inventory.MaxOnHand))
-		return emitted("queued", inventory.Queued{SKU: e.Queued.Sku, Available: e.Queued.Available}, ofSKU(e.Queued.Sku, invalid))
+		event := inventory.Queued{SKU: e.Queued.Sku, Available: e.Queued.Available}
+		return emitted("queued", event, ofSKU(event.SKU, invalid))
 	case *wire.OrderEvent_Withdrawn:
 		return emitted("withdrawn", inventory.Withdrawn{SKU: e.Withdrawn.Sku}, ofSKU(e.Withdrawn.Sku, nil))
 	}

@@ -95,7 +95,10 @@ func (p *places) fill(m *wire.OrderLine, line order.Line) {
 func orderState(m *wire.OrderRow) (s order.State, err error) {
 	s = order.State{Status: order.Status(m.Status), Reason: m.Reason, Policy: order.Policy(m.Policy - 1),
 		Customer: customer(m.Customer), ShipTo: m.ShipTo, Cancelling: m.Cancelling}
-	if err := errors.Join(knownOrderStatus(m.Status), knownNumber("policy", m.Policy, wire.Policy_POLICY_ALL_OR_NOTHING, wire.Policy_POLICY_BACKORDER)); err != nil {
+	if err = knownOrderStatus(m.Status); err != nil {
+		return s, err
+	}
+	if err = knownNumber("policy", m.Policy, wire.Policy_POLICY_ALL_OR_NOTHING, wire.Policy_POLICY_BACKORDER); err != nil {
 		return s, err
 	}
 	if n := copy(s.Fingerprint[:], m.Fingerprint); n != len(m.Fingerprint) || n != 0 && n != len(s.Fingerprint) {

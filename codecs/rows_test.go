@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"math"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -40,6 +41,22 @@ func TestOrderLineIsSmall(t *testing.T) {
 		if size > 40 {
 			t.Errorf("%s: %.1f bytes a line", name, size)
 		}
+	}
+}
+
+// TestEachLocationIsNamedOnce, be they few or too many to look through.
+func TestEachLocationIsNamedOnce(t *testing.T) {
+	for n := range 30 {
+		var s order.State
+		for i := range 3 * n {
+			s.Lines = append(s.Lines, order.Line{Takes: []inventory.Take{{Location: fmt.Sprint(i % n), Quantity: 1}}})
+		}
+		var m wire.OrderRow
+		row := EncodeOrderRow(Head{}, s)
+		if err := m.UnmarshalVT(row); err != nil || len(m.Locations) != n {
+			t.Errorf("%d locations are named as %v, %v", n, m.Locations, err)
+		}
+		checkRow(t, row, Head{}, s, DecodeOrderRow)
 	}
 }
 
@@ -147,6 +164,18 @@ func TestTakesAreApart(t *testing.T) {
 	_ = append(s.Lines[0].Takes, inventory.Take{Location: "elsewhere"})
 	if got := s.Lines[1].Takes[0]; got != orderRow.Lines[1].Takes[0] {
 		t.Errorf("the next line now takes %v", got)
+	}
+}
+
+// TestRowsAreApart: what was decoded stays as it was when the next row is decoded by way of the same pool.
+func TestRowsAreApart(t *testing.T) {
+	first := EncodeOrderRow(seenBy, orderRow)
+	other := EncodeOrderRow(Head{Redriven: []uint64{7, 7}, Seen: []Origin{{Log: "x"}}}, order.State{Lines: []order.Line{{SKU: "x"}}})
+	for range 20 { // a pool may forget what it was given
+		h, s, _ := DecodeOrderRow(first)
+		if _, _, err := DecodeOrderRow(other); err != nil || !reflect.DeepEqual(h, seenBy) || !reflect.DeepEqual(s, orderRow) {
+			t.Fatalf("it is now %+v %+v (%v)", h, s, err)
+		}
 	}
 }
 

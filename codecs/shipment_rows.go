@@ -54,5 +54,6 @@ func shipmentHistory(list []*wire.ShipmentChange) ([]shipment.Change, error) {
 }
 
 func knownShipmentStatus(status wire.ShipmentStatus) error {
-	return knownNumber("status", status, wire.ShipmentStatus_SHIPMENT_STATUS_UNSPECIFIED, wire.ShipmentStatus_SHIPMENT_STATUS_CANCELLED)
+	return knownNumber("status", status,
+		wire.ShipmentStatus_SHIPMENT_STATUS_UNSPECIFIED, wire.ShipmentStatus_SHIPMENT_STATUS_CANCELLED)
 }

@@ -49,7 +49,9 @@ func (w worker[S]) process(ctx goka.Context, value any) {
 		w.instance.fail(errEnded)
 		return
 	}
-	l.deliver(ctx.Offset())
+	if !l.deliver(ctx.Offset()) {
+		return
+	}
 	d := delivery[S]{worker: w, ctx: ctx, lane: l, record: recordOf(ctx, value)}
 	if err := d.take(); err != nil {
 		if w.instance.flaws.failSoft {

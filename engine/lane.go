@@ -63,11 +63,13 @@ func newLane(partition int32, store *Store) *lane {
 	return l
 }
 
-// deliver notes that a message has come, before anything is done about it.
-func (l *lane) deliver(offset int64) {
+// deliver notes that a message has come, before anything is done about it. It reports false when nothing may be
+// done: the lane has halted at an earlier message, which a row that took in this one would seem to have taken in too.
+func (l *lane) deliver(offset int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.input.begin(offset)
+	return l.halted == noOffset
 }
 
 // done notes that all effects of a message are acknowledged. It returns the offset to mark, that of the first

@@ -41,6 +41,9 @@ type Store struct {
 	kick  chan struct{}
 	stop  chan struct{}
 	done  chan struct{}
+
+	closing sync.Once
+	closed  error // what closing came to
 	// onError is told the first error of the disk.
 	onError func(error)
 	early   bool // see flaws
@@ -161,14 +164,18 @@ func (s *Store) damaged(err error) error {
 }
 
 // Close writes what is acknowledged to disk and closes the directory. What is dirty is dropped: it is in no log.
+// It may be called again, and on a store that did not open.
 func (s *Store) Close() error {
 	if s.db == nil {
 		return nil
 	}
-	close(s.stop)
-	<-s.done
-	err := s.flush()
-	return errors.Join(err, s.db.Close())
+	s.closing.Do(func() {
+		close(s.stop)
+		<-s.done
+		err := s.flush()
+		s.closed = errors.Join(err, s.db.Close())
+	})
+	return s.closed
 }
 
 // Get returns the row of key as it was last set, nil if there is none.

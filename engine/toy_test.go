@@ -86,7 +86,9 @@ func newBench(t *testing.T, partitions int32) *bench {
 	return &bench{t: t, broker: b, conn: conn, client: client, dir: t.TempDir(), partitions: partitions}
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger {
+	return slog.New(slog.NewTextHandler(io.Discard, nil))
+}
 
 // put writes a record to the partition of its key, or to the one that at gives.
 func (b *bench) put(topic, key string, value []byte, headers ...kgo.RecordHeader) *kgo.Record {
@@ -160,6 +162,11 @@ func (b *bench) follow(topic string, each func(*kgo.Record) (enough bool)) {
 func (b *bench) sums(want map[string]int64) {
 	b.t.Helper()
 	have := map[string]int64{}
+	b.t.Cleanup(func() {
+		if b.t.Failed() {
+			b.t.Logf("the rows were %v, wanted %v", have, want)
+		}
+	})
 	b.follow(toyTable, func(r *kgo.Record) bool {
 		_, s, err := codecs.DecodeInventoryRow(r.Value)
 		if err != nil {

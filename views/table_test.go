@@ -147,6 +147,13 @@ func TestATableAnswersWhileTheBrokerIsAwayAndGoesOnAfterwards(t *testing.T) {
 
 	w.away.Store(true)
 	w.write("lamp", thing{Applied: 2, Value: "off"}, codecs.Taken{Offset: 2})
+	for range 12 { // more than the two tries that goka makes at once, and sarama's own of each
+		select {
+		case <-w.refused:
+		case <-within(t).Done():
+			t.Fatal("the table does not try again")
+		}
+	}
 	row, err := table.Get("lamp")
 	must(t, err)
 	if !row.Found {

@@ -44,6 +44,7 @@ type world struct {
 	producer *kgo.Client
 	dir      string // of the table
 	away     atomic.Bool
+	refused  chan struct{} // a token for each time that the ends of the changelog were asked for while away
 }
 
 const things = "things-table"
@@ -52,7 +53,7 @@ func newWorld(t testing.TB, partitions int32) *world {
 	t.Helper()
 	b, err := broker.OpenEmbedded(t.TempDir(), broker.Unsynced(), broker.Logger(slog.New(slog.DiscardHandler)))
 	must(t, err)
-	w := &world{t: t, broker: b, conn: b.Connection(), dir: t.TempDir()}
+	w := &world{t: t, broker: b, conn: b.Connection(), dir: t.TempDir(), refused: make(chan struct{}, 1000)}
 	_, _, err = broker.Ensure(t.Context(), w.conn, []broker.Topic{{Name: things, Kind: broker.Table}}, partitions)
 	must(t, err)
 	w.producer, err = w.conn.Client(kgo.DefaultProduceTopic(things))
@@ -67,9 +68,15 @@ func newWorld(t testing.TB, partitions int32) *world {
 }
 
 // refuse breaks the connections of those who read, while the broker is away.
-func (w *world) refuse(kmsg.Request) (kmsg.Response, error, bool) {
+func (w *world) refuse(r kmsg.Request) (kmsg.Response, error, bool) {
 	w.broker.Cluster().KeepControl()
 	if w.away.Load() {
+		if r.Key() == int16(kmsg.ListOffsets) {
+			select {
+			case w.refused <- struct{}{}:
+			default: // enough of them
+			}
+		}
 		return nil, fmt.Errorf("away"), true
 	}
 	return nil, nil, false

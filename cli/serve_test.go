@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"net"
+	"strings"
+	"testing"
+)
+
+const (
+	lampOrder  = `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":2}]}`
+	dhl        = `{"carrier":"DHL","tracking_number":"X1"}`
+	fiveUnits  = `{"quantity": 5}`
+	lampPath   = "/v1/inventory/lamp"
+	orderPath  = "/v1/orders/o-1"
+	parcelPath = "/v1/shipments/o-1"
+)
+
+// TestTheTourOfTheREADME is what a newcomer does first.
+func TestTheTourOfTheREADME(t *testing.T) {
+	dir := t.TempDir()
+	server, client := open(t, dir)
+	client.want("POST", lampPath+"/receipts", fiveUnits, 200, `"on_hand":5,"reserved":0,"available":5`)
+	if a := client.send("POST", "/v1/orders", lampOrder, "Prefer: wait=5"); a.status != 201 || client.row(a).Status != "confirmed" {
+		t.Errorf("the order is answered with %d %s", a.status, a.text)
+	}
+	client.wantStock("lamp", 5, 2)
+	client.want("GET", parcelPath, "", 200, `"status":"scheduled","lines":[{"sku":"lamp","quantity":2}]`)
+	client.want("POST", parcelPath+"/dispatch", dhl, 200, `"status":"dispatched"`, `"carrier":"DHL","tracking_number":"X1"`)
+	newQuiet(t, server).wait(t)
+	client.wantStock("lamp", 3, 0)
+	client.want("GET", orderPath, "", 200, `"status":"shipped"`)
+	before := everything(client)
+	halt(t, server)
+
+	_, client = open(t, dir)
+	if after := everything(client); after != before {
+		t.Errorf("after a restart there is %s\nexpected %s", after, before)
+	}
+	client.want("POST", parcelPath+"/deliver", "{}", 200, `"status":"delivered"`)
+}
+
+// everything is all that the tour has made, to the last byte.
+func everything(client *shop) string {
+	var all []string
+	for _, path := range []string{lampPath, orderPath, parcelPath} {
+		all = append(all, client.send("GET", path, "").text)
+	}
+	return strings.Join(all, "\n")
+}
+
+// TestNothingAcknowledgedIsLostToAKill kills a server right after it has acknowledged an order, some times over on
+// the same directory. What the order had not come to before the kill, it comes to after it.
+func TestNothingAcknowledgedIsLostToAKill(t *testing.T) {
+	dir := t.TempDir()
+	server, client := spawnServer(t, dir)
+	client.want("POST", lampPath+"/receipts", fiveUnits, 200)
+	for _, id := range []string{"o-1", "o-2", "o-3"} { // five lamps are enough for two of them
+		order := strings.Replace(lampOrder, "o-1", id, 1)
+		if a := client.send("POST", "/v1/orders", order); a.status != 202 {
+			t.Errorf("order %s is answered with %d %s", id, a.status, a.text)
+		}
+		server.kill()
+		server, client = spawnServer(t, dir)
+		client.want("POST", "/v1/orders", order, 201, `"order_id":"`+id+`"`)
+	}
+	server.terminate()
+	if code := server.exit(); code != 0 {
+		t.Errorf("the exit code is %d: %s", code, server.stderr.String())
+	}
+
+	last, client := open(t, dir)
+	newQuiet(t, last).wait(t)
+	for path, status := range map[string]string{"o-1": "confirmed", "o-2": "confirmed", "o-3": "rejected"} {
+		client.want("GET", "/v1/orders/"+path, "", 200, `"status":"`+status+`"`)
+	}
+	client.wantStock("lamp", 5, 4)
+}
+
+// TestADirectoryIsForOneProcess: the second is told who has it, and the first goes on.
+func TestADirectoryIsForOneProcess(t *testing.T) {
+	dir := t.TempDir()
+	_, client := open(t, dir)
+	second := spawn(t, "serve", "--http", "127.0.0.1:0", "--data", dir)
+	if code := second.exit(); code != 1 {
+		t.Errorf("the exit code of a second process is %d", code)
+	}
+	if said := second.stderr.String(); !strings.Contains(said, dir) || !strings.Contains(said, "in use by process") {
+		t.Errorf("a second process says %q", said)
+	}
+	client.want("POST", lampPath+"/receipts", fiveUnits, 200)
+}
+
+// TestAPortThatIsTakenIsNamed, and nothing is left open by a start that failed.
+func TestAPortThatIsTakenIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	address := taken.Addr().String()
+	var stdout, stderr strings.Builder
+	if code := run([]string{"serve", "--http", address, "--data", dir}, &stdout, &stderr); code != 1 {
+		t.Errorf("the exit code is %d", code)
+	}
+	for _, want := range []string{"--http", address, "in use"} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("the error is %q, expected %q in it", stderr.String(), want)
+		}
+	}
+	open(t, dir)
+}
+
+// TestASignalEndsTheServerInGoodOrder: what it has is let go, so that another can begin where it ended.
+func TestASignalEndsTheServerInGoodOrder(t *testing.T) {
+	dir := t.TempDir()
+	first, client := spawnServer(t, dir)
+	client.want("POST", lampPath+"/receipts", fiveUnits, 200)
+	client.want("POST", "/v1/orders", lampOrder, 201, `"confirmed"`)
+	first.terminate()
+	if code := first.exit(); code != 0 {
+		t.Errorf("the exit code is %d: %s", code, first.stderr.String())
+	}
+	address := strings.TrimPrefix(client.url, "http://")
+	second := spawn(t, "serve", "--http", address, "--data", dir)
+	second.ready().wantStock("lamp", 5, 2)
+}

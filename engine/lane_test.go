@@ -1,0 +1,231 @@
+package engine
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/IBM/sarama"
+	"github.com/lovoo/goka"
+
+	"stockflow/codecs"
+	"stockflow/processors/inventory"
+)
+
+// slip is a lane whose rows go into a slice instead of a changelog.
+type slip struct {
+	*lane
+	mu   sync.Mutex
+	sent []*held
+	came chan struct{}
+}
+
+func newSlip(t *testing.T) *slip {
+	t.Helper()
+	store := newStore(t, t.TempDir())
+	s := &slip{lane: newLane(0, store), came: make(chan struct{}, 100)}
+	s.send = func(_ *lane, h *held) {
+		s.mu.Lock()
+		s.sent = append(s.sent, h)
+		s.mu.Unlock()
+		s.came <- struct{}{}
+	}
+	s.foreign = func(*lane, int64, int64) { t.Error("records of others where there are none") }
+	if err := s.own(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.close)
+	return s
+}
+
+// set is what a callback does with a row. done counts its finished promises.
+func (s *slip) set(t *testing.T, key, value string, done *[]string) {
+	t.Helper()
+	if err := s.store.Set(key, []byte(value)); err != nil {
+		t.Fatal(err)
+	}
+	finish := func(_ *sarama.ProducerMessage, err error) *goka.Promise {
+		if err == nil {
+			*done = append(*done, value)
+		}
+		return nil
+	}
+	if err := s.hold(&held{key: key, set: s.store.current(key), value: []byte(value), taken: []byte(value), finish: []goka.PromiseFinisher{finish}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *slip) output(t *testing.T) int64 {
+	t.Helper()
+	seq, err := s.emit(func(*sarama.ProducerMessage, error) *goka.Promise { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seq
+}
+
+// next waits for a row to be sent.
+func (s *slip) next() *held {
+	<-s.came
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sent[len(s.sent)-1]
+}
+
+func TestRowsLeaveAsTheirOutputsAreAcknowledged(t *testing.T) {
+	s := newSlip(t)
+	var done []string
+	first := s.output(t)
+	s.set(t, "a", "a1", &done)
+	second := s.output(t)
+	s.set(t, "b", "b1", &done)
+
+	s.emitted(second) // the first is still out, so neither row may go
+	if rows := len(s.sent); rows != 0 {
+		t.Fatalf("%d rows were sent before their outputs were acknowledged", rows)
+	}
+	s.emitted(first)
+	a, b := s.next(), s.next()
+	if string(a.value)+string(b.value) != "b1b1" && string(a.value)+string(b.value) != "a1b1" {
+		t.Errorf("sent %s, then %s", a.value, b.value)
+	}
+	s.mu.Lock()
+	order := []string{string(s.sent[0].value), string(s.sent[1].value)}
+	s.mu.Unlock()
+	if !slices.Equal(order, []string{"a1", "b1"}) {
+		t.Errorf("sent in the order %v", order)
+	}
+}
+
+func TestANewerRowTakesThePlaceOfOneThatWaits(t *testing.T) {
+	s := newSlip(t)
+	var done []string
+	first := s.output(t)
+	s.set(t, "a", "a1", &done)
+	s.set(t, "a", "a2", &done)
+	s.emitted(first)
+	h := s.next()
+	if string(h.value) != "a2" || string(h.taken) != "a1a2" {
+		t.Errorf("sent the row %s with the header %s", h.value, h.taken)
+	}
+	s.acknowledged(h, 0)
+	if !slices.Equal(done, []string{"a1", "a2"}) {
+		t.Errorf("done are %v: the newer row's acknowledgement counts for both", done)
+	}
+	if v, _ := s.store.Get("a"); string(v) != "a2" {
+		t.Errorf("the store holds %s", v)
+	}
+}
+
+func TestAFailedLaneResolvesEverything(t *testing.T) {
+	s := newSlip(t)
+	var done []string
+	errs := 0
+	_, err := s.emit(func(_ *sarama.ProducerMessage, err error) *goka.Promise {
+		if err != nil {
+			errs++
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.set(t, "a", "a1", &done)
+	s.fail(errors.New("broken"))
+	if errs != 1 || done != nil {
+		t.Errorf("%d outputs failed and the rows %v were done", errs, done)
+	}
+	if err := s.hold(&held{key: "b"}); err == nil {
+		t.Error("a failed lane took a row")
+	}
+}
+
+func TestAGapIsSomebodyElses(t *testing.T) {
+	s := newSlip(t)
+	var done []string
+	var from, to int64
+	s.foreign = func(_ *lane, f, t int64) { from, to = f, t }
+	s.set(t, "a", "a1", &done)
+	s.acknowledged(s.next(), 0)
+	s.set(t, "a", "a2", &done)
+	s.acknowledged(s.next(), 3)
+	if from != 1 || to != 3 {
+		t.Errorf("the gap is [%d, %d), want [1, 3)", from, to)
+	}
+	s.moved(4)
+	if from != 1 {
+		t.Error("an end that did not move is a gap")
+	}
+	s.moved(6)
+	if from != 4 || to != 6 {
+		t.Errorf("the moved end is [%d, %d), want [4, 6)", from, to)
+	}
+}
+
+// A row that another owner wrote is adopted if it is ahead of ours, and else ours is written again.
+func TestMeetingARowOfAnotherOwner(t *testing.T) {
+	row := func(applied, received int64) []byte {
+		return codecs.EncodeInventoryRow(codecs.Head{Applied: applied}, inventory.State{Received: received})
+	}
+	for name, c := range map[string]struct {
+		theirs  []byte
+		have    []byte
+		written bool
+	}{
+		"older":       {row(3, 1), row(5, 7), true},
+		"the same":    {row(5, 7), row(5, 7), false},
+		"newer":       {row(8, 9), row(8, 9), false},
+		"no row":      {nil, row(5, 7), true},
+		"not a row":   {[]byte("?"), row(5, 7), true},
+		"rebuilt one": {codecs.EncodeInventoryRow(codecs.Head{Rebuilt: 1}, inventory.State{}), codecs.EncodeInventoryRow(codecs.Head{Rebuilt: 1}, inventory.State{}), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSlip(t)
+			var done []string
+			s.set(t, "k", string(row(5, 7)), &done)
+			s.acknowledged(s.next(), 0)
+			if err := s.meet("k", c.theirs, 1); err != nil {
+				t.Fatal(err)
+			}
+			if v, _ := s.store.Get("k"); string(v) != string(c.have) {
+				t.Errorf("the store holds %q, want %q", v, c.have)
+			}
+			if c.written {
+				if h := s.next(); string(h.value) != string(c.have) {
+					t.Errorf("written again was %q", h.value)
+				}
+			}
+		})
+	}
+}
+
+func TestAHaltedLaneDoesNothingMore(t *testing.T) {
+	s := newSlip(t)
+	for offset := range int64(2) {
+		if !s.deliver(offset) {
+			t.Fatalf("message %d was not to be taken", offset)
+		}
+	}
+	s.halt(1)
+	if s.deliver(2) {
+		t.Error("a message behind the halt was to be taken")
+	}
+	s.done(1)
+	s.done(2)
+	if end, _ := s.done(0); end != 1 {
+		t.Errorf("marked up to %d, want 1", end)
+	}
+}
+
+func TestPrefix(t *testing.T) {
+	var p prefix
+	for _, id := range []int64{4, 5, 9, 12} { // offsets have gaps
+		p.begin(id)
+	}
+	for _, step := range []struct{ finish, end int64 }{{5, 4}, {7, 4}, {4, 9}, {4, 9}, {12, 9}, {9, 13}} {
+		if p.finish(step.finish); p.end() != step.end {
+			t.Errorf("after %d the end is %d, want %d", step.finish, p.end(), step.end)
+		}
+	}
+}

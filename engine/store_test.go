@@ -1,0 +1,219 @@
+package engine
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func newStore(t *testing.T, dir string) *Store {
+	t.Helper()
+	s := NewStore(dir, func(msg string, args ...any) { t.Log(append([]any{msg}, args...)...) })
+	if err := s.Open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestAFollowersStoreKeepsRowsAndOffset(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "0")
+	s := newStore(t, dir)
+	check(t, s, "", -3)
+	for i := range 2000 {
+		must(t, s.Set(fmt.Sprintf("k%d", i%700), fmt.Appendf(nil, "v%d", i)))
+		must(t, s.SetOffset(int64(i)))
+	}
+	must(t, s.Delete("k1"))
+	check(t, s, "k0=v1400", 1999)
+	must(t, s.Close())
+	s = newStore(t, dir)
+	check(t, s, "k0=v1400", 1999)
+	check(t, s, "k699=v1399", 1999)
+	check(t, s, "k1=", 1999)
+}
+
+func TestOffset0IsKept(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "0")
+	s := newStore(t, dir)
+	must(t, s.Set("k", []byte("v")))
+	must(t, s.SetOffset(0))
+	must(t, s.Close())
+	check(t, newStore(t, dir), "k=v", 0)
+}
+
+func TestAnOwnersStoreForgetsWhatWasNotAcknowledged(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "0")
+	s := newStore(t, dir)
+	s.Own()
+	must(t, s.Set("a", []byte("a1")))
+	a1 := s.current("a")
+	must(t, s.Set("b", []byte("b1")))
+	must(t, s.Set("a", []byte("a2")))
+	s.Acknowledged("a", a1, a1.value, 7)
+	must(t, s.SetOffset(9)) // goka says so of any row
+	check(t, s, "a=a2", 7)
+	check(t, s, "b=b1", 7)
+	must(t, s.Close())
+	s = newStore(t, dir)
+	check(t, s, "a=a1", 7)
+	check(t, s, "b=", 7)
+}
+
+func TestAPinnedStoreKeepsItsOffset(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "0")
+	s := newStore(t, dir)
+	must(t, s.Set("a", []byte("a1")))
+	must(t, s.SetOffset(1))
+	must(t, s.flush())
+	s.Pin()
+	must(t, s.Set("a", []byte("a2")))
+	must(t, s.SetOffset(2))
+	must(t, s.Close())
+	s = newStore(t, dir)
+	check(t, s, "a=a2", 1)
+	s.Pin()
+	s.Unpin()
+	must(t, s.Set("a", []byte("a3")))
+	must(t, s.SetOffset(3))
+	must(t, s.Close())
+	check(t, newStore(t, dir), "a=a3", 3)
+}
+
+func TestTheIteratorSeesPrefixes(t *testing.T) {
+	s := newStore(t, filepath.Join(t.TempDir(), "0"))
+	for _, k := range []string{"b2", "a", "b1", "c"} {
+		must(t, s.Set(k, []byte(k)))
+	}
+	must(t, s.SetOffset(3))
+	for want, r := range map[string][2]string{"a b1 b2 c": {}, "b1 b2": {"b", ""}, "a b1": {"a", "b2"}} {
+		it, err := s.IteratorWithRange([]byte(r[0]), []byte(r[1]))
+		must(t, err)
+		var keys []string
+		for it.Next() {
+			keys = append(keys, string(it.Key()))
+		}
+		must(t, it.Err())
+		it.Release()
+		if got := strings.Join(keys, " "); got != want {
+			t.Errorf("from %q before %q: %s, want %s", r[0], r[1], got, want)
+		}
+	}
+	it, err := s.Iterator()
+	must(t, err)
+	defer it.Release()
+	if !it.Seek([]byte("b2")) || !it.Next() || string(it.Key()) != "b2" {
+		t.Errorf("after seeking b2, the next key is %q", it.Key())
+	}
+}
+
+// Whatever becomes of the directory, the store opens: at worst as an empty one that says so by its offset, so that
+// all rows are read again from the changelog.
+func TestADamagedStoreIsSetAside(t *testing.T) {
+	for name, damage := range map[string]func(t *testing.T, dir string){
+		"journal cut":         func(t *testing.T, dir string) { edit(t, dir, "*.log", func(b []byte) []byte { return b[:len(b)-5] }) },
+		"bit in the journal":  func(t *testing.T, dir string) { edit(t, dir, "*.log", flip) },
+		"bit in a table":      func(t *testing.T, dir string) { edit(t, dir, "*.ldb", flip) },
+		"bit in the manifest": func(t *testing.T, dir string) { edit(t, dir, "MANIFEST-*", flip) },
+		"no CURRENT":          func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "CURRENT"))) },
+		"a table is missing": func(t *testing.T, dir string) {
+			for _, f := range glob(t, dir, "*.ldb")[:1] {
+				must(t, os.Remove(f))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "0")
+			fill(t, dir)
+			damage(t, dir)
+			rows := readAll(t, dir)
+			if rows == fillRows {
+				return // the damage was in what had been merged or dropped
+			}
+			s := newStore(t, dir)
+			if offset, _ := s.GetOffset(-3); offset != -3 {
+				t.Errorf("%d of %d rows can be read, and the offset says %d", rows, fillRows, offset)
+			}
+		})
+	}
+}
+
+const fillRows = 40_000
+
+// fill makes a store with tables and a journal.
+func fill(t *testing.T, dir string) {
+	s := newStore(t, dir)
+	for i := range fillRows {
+		must(t, s.Set(fmt.Sprintf("key-%d", i), fmt.Appendf(nil, "%0100d", i*i)))
+		must(t, s.SetOffset(int64(i)))
+	}
+	must(t, s.Close())
+}
+
+// readAll opens the store and reads every row, as a run does sooner or later, and returns how many it found.
+func readAll(t *testing.T, dir string) int {
+	s := NewStore(dir, func(string, ...any) {})
+	must(t, s.Open())
+	defer s.Close() //nolint:errcheck // it may be damaged
+	found := 0
+	for i := range fillRows {
+		v, err := s.Get(fmt.Sprintf("key-%d", i))
+		if err != nil {
+			return found
+		}
+		if v != nil {
+			found++
+		}
+	}
+	return found
+}
+
+func flip(b []byte) []byte {
+	b[len(b)/3] ^= 0x10
+	return b
+}
+
+func edit(t *testing.T, dir, pattern string, change func([]byte) []byte) {
+	t.Helper()
+	for _, f := range glob(t, dir, pattern) {
+		b, err := os.ReadFile(f)
+		must(t, err)
+		if len(b) > 10 {
+			must(t, os.WriteFile(f, change(b), 0o644))
+		}
+	}
+}
+
+func glob(t *testing.T, dir, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, pattern))
+	must(t, err)
+	if len(files) == 0 {
+		t.Fatalf("there is no %s in %s", pattern, dir)
+	}
+	return files
+}
+
+// check looks at one row, "key=value" with nothing behind the sign for no row, and at the offset.
+func check(t *testing.T, s *Store, row string, offset int64) {
+	t.Helper()
+	key, want, some := strings.Cut(row, "=")
+	if some {
+		if v, err := s.Get(key); err != nil || string(v) != want {
+			t.Errorf("row %s is %q, %v; want %q", key, v, err, want)
+		}
+	}
+	if o, err := s.GetOffset(-3); err != nil || o != offset {
+		t.Errorf("offset is %d, %v; want %d", o, err, offset)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
