@@ -46,6 +46,19 @@ func takeLock(dir string) (*lock, error) {
 	return l, nil
 }
 
+// Hold takes the data directory dir, which is created if there is none, for a process whose broker is elsewhere, until
+// release is called or the process ends. The error names dir and who has it.
+func Hold(dir string) (release func() error, err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("create the data directory: %w", err)
+	}
+	l, err := takeLock(dir)
+	if err != nil {
+		return nil, err
+	}
+	return l.release, nil
+}
+
 // refused says who has the lock. The file may be empty for a moment, when its holder has only just taken it.
 func (l *lock) refused(err error) error {
 	if !errors.Is(err, syscall.EWOULDBLOCK) {

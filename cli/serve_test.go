@@ -19,14 +19,16 @@ const (
 func TestTheTourOfTheREADME(t *testing.T) {
 	dir := t.TempDir()
 	server, client := open(t, dir)
+	quiet := newQuiet(t, server)
 	client.want("POST", lampPath+"/receipts", fiveUnits, 200, `"on_hand":5,"reserved":0,"available":5`)
 	if a := client.send("POST", "/v1/orders", lampOrder, "Prefer: wait=5"); a.status != 201 || client.row(a).Status != "confirmed" {
 		t.Errorf("the order is answered with %d %s", a.status, a.text)
 	}
+	quiet.wait(t) // as long as it takes to type the next line
 	client.wantStock("lamp", 5, 2)
 	client.want("GET", parcelPath, "", 200, `"status":"scheduled","lines":[{"sku":"lamp","quantity":2}]`)
 	client.want("POST", parcelPath+"/dispatch", dhl, 200, `"status":"dispatched"`, `"carrier":"DHL","tracking_number":"X1"`)
-	newQuiet(t, server).wait(t)
+	quiet.wait(t)
 	client.wantStock("lamp", 3, 0)
 	client.want("GET", orderPath, "", 200, `"status":"shipped"`)
 	before := everything(client)

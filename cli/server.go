@@ -32,6 +32,7 @@ type Server struct {
 	partitions int32
 	groups     []*engine.Group
 	tables     *views.Tables
+	emitter    *engine.Emitter
 	api        *api.Server
 	listener   net.Listener
 
@@ -86,6 +87,11 @@ func (s *Server) listen(context.Context) error {
 
 func (s *Server) openBroker(context.Context) error {
 	if len(s.serve.Brokers) > 0 {
+		release, err := broker.Hold(s.serve.Data)
+		if err != nil {
+			return err
+		}
+		s.parts = append(s.parts, part{"data directory", release})
 		s.conn = broker.Connection{Brokers: s.serve.Brokers}
 		return nil
 	}
@@ -230,6 +236,11 @@ func (s *Server) Embedded() *broker.Embedded { return s.embedded }
 // Waiting says what keeps the server from being ready, one line each.
 func (s *Server) Waiting() []string {
 	var lines []string
+	if s.emitter != nil {
+		if err := s.emitter.Reach(); err != nil {
+			lines = append(lines, fmt.Sprintf("the broker can't be reached: %v", err))
+		}
+	}
 	for _, g := range s.groups {
 		lines = append(lines, g.Waiting()...)
 	}
@@ -288,6 +299,7 @@ func (s *Server) startHTTP(context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.emitter = emitter
 	s.parts = append(s.parts, part{"emitter", func() error { emitter.Close(); return nil }})
 	s.api, err = api.New(api.Config{
 		Tables: s.tables, Emitter: emitter, Ready: s.Waiting, Registry: s.registry, Log: s.log,

@@ -40,8 +40,15 @@ type Decoded struct {
 // Taken is what became of one message that a row took in. A changelog record carries a list of them, as
 // several messages may have gone into one record.
 type Taken struct {
-	Offset  int64  // of the message in the table's log
-	Refusal string // why it was refused, "" if it was not
+	Offset  int64   // of the message in the table's log
+	Refusal string  // why it was refused, "" if it was not
+	Origin  *Origin // which message caused it; nil if it came from outside
+	Sent    []Sent  // what it sent, in order; the index is the output's in its origin
+}
+
+// Sent is where an output of a message went.
+type Sent struct {
+	Log, Key string
 }
 
 // DeadLetter is a message that could not be taken, as it was, and why.

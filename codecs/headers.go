@@ -72,16 +72,29 @@ func topicName(name string) bool {
 	return name != "" && len(name) <= maxLogName && strings.Trim(name, letters) == ""
 }
 
-// EncodeTaken returns the header "taken".
+// EncodeTaken returns the header "taken". Two of them, one after the other, are the header of both lists.
 func EncodeTaken(taken []Taken) []byte {
-	var m wire.TakenList
-	list := make([]wire.Taken, len(taken))
-	m.Taken = make([]*wire.Taken, len(taken))
+	m := wire.TakenList{Taken: make([]*wire.Taken, len(taken))}
 	for i, t := range taken {
-		list[i].Offset, list[i].Refusal = t.Offset, t.Refusal
-		m.Taken[i] = &list[i]
+		w := &wire.Taken{Offset: t.Offset, Refusal: t.Refusal, Sent: runsOf(t.Sent)}
+		if t.Origin != nil {
+			w.Origin = string(EncodeOrigin(*t.Origin))
+		}
+		m.Taken[i] = w
 	}
 	return mustMarshal(&m)
+}
+
+// runsOf puts outputs that follow each other to the same log together: an order asks for up to 1,200 SKUs.
+func runsOf(sent []Sent) (runs []*wire.Run) {
+	for _, s := range sent {
+		if len(runs) == 0 || runs[len(runs)-1].Log != s.Log {
+			runs = append(runs, &wire.Run{Log: s.Log})
+		}
+		last := runs[len(runs)-1]
+		last.Keys = append(last.Keys, s.Key)
+	}
+	return runs
 }
 
 // DecodeTaken reads the header "taken"; nil is none taken.
@@ -94,8 +107,29 @@ func DecodeTaken(header []byte) ([]Taken, error) {
 		return nil, nil
 	}
 	taken := make([]Taken, len(m.Taken))
-	for i, t := range m.Taken {
-		taken[i] = Taken{Offset: t.Offset, Refusal: t.Refusal}
+	for i, w := range m.Taken {
+		t, err := takenOf(w)
+		if err != nil {
+			return nil, fmt.Errorf("taken: %w", err)
+		}
+		taken[i] = t
 	}
 	return taken, nil
+}
+
+func takenOf(w *wire.Taken) (Taken, error) {
+	t := Taken{Offset: w.Offset, Refusal: w.Refusal}
+	if w.Origin != "" {
+		o, err := ParseOrigin([]byte(w.Origin))
+		if err != nil {
+			return Taken{}, err
+		}
+		t.Origin = &o
+	}
+	for _, run := range w.Sent {
+		for _, key := range run.Keys {
+			t.Sent = append(t.Sent, Sent{Log: run.Log, Key: key})
+		}
+	}
+	return t, nil
 }

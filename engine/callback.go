@@ -131,11 +131,13 @@ func (d *delivery[S]) fold(in Incoming) error {
 	if res.Unfit != "" {
 		return d.letter(res.Unfit)
 	}
+	taken := codecs.Taken{Offset: in.Offset, Refusal: res.Refusal, Origin: in.Origin}
 	for _, o := range res.Outputs {
 		d.emit(o.Log, o.Key, o.Type, o.Value)
+		taken.Sent = append(taken.Sent, codecs.Sent{Log: o.Log, Key: o.Key})
 	}
 	d.ctx.SetValue(d.machine.EncodeRow(next.Head, next.State), goka.WithCtxEmitHeaders(goka.Headers{
-		codecs.HeaderTaken: codecs.EncodeTaken([]codecs.Taken{{Offset: in.Offset, Refusal: res.Refusal}}),
+		codecs.HeaderTaken: codecs.EncodeTaken([]codecs.Taken{taken}),
 	}))
 	d.instance.metrics.taken(in.At)
 	if d.machine.Observe != nil {

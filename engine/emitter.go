@@ -71,6 +71,13 @@ func (e *Emitter) Emit(ctx context.Context, o Output, headers ...codecs.Header) 
 	return Position{}, fmt.Errorf("%w: %s within %s", ErrUnknown, o.Log, emitPatience)
 }
 
+// Reach asks the broker for a sign of life, for at most a second.
+func (e *Emitter) Reach() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return e.client.Ping(ctx)
+}
+
 func positionOf(r *kgo.Record, err error) (Position, error) {
 	switch {
 	case err == nil:

@@ -306,7 +306,11 @@ type Taken struct {
 	// Of the message in the table's log.
 	Offset int64 `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"`
 	// Why it was refused, empty if it was not.
-	Refusal       string `protobuf:"bytes,2,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	Refusal string `protobuf:"bytes,2,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	// Which message caused it, as in the header "origin"; empty if it came from outside.
+	Origin string `protobuf:"bytes,3,opt,name=origin,proto3" json:"origin,omitempty"`
+	// What it sent, in order: the first output is the first key of the first run.
+	Sent          []*Run `protobuf:"bytes,4,rep,name=sent,proto3" json:"sent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -355,6 +359,73 @@ func (x *Taken) GetRefusal() string {
 	return ""
 }
 
+func (x *Taken) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *Taken) GetSent() []*Run {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+// Run is a number of outputs, one after the other, to the same log.
+type Run struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Log           string                 `protobuf:"bytes,1,opt,name=log,proto3" json:"log,omitempty"`
+	Keys          []string               `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Run) Reset() {
+	*x = Run{}
+	mi := &file_codecs_head_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Run) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Run) ProtoMessage() {}
+
+func (x *Run) ProtoReflect() protoreflect.Message {
+	mi := &file_codecs_head_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Run.ProtoReflect.Descriptor instead.
+func (*Run) Descriptor() ([]byte, []int) {
+	return file_codecs_head_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Run) GetLog() string {
+	if x != nil {
+		return x.Log
+	}
+	return ""
+}
+
+func (x *Run) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
 // DeadLetter is a record of the topic dead-letters: a message that could not be taken, as it was, and why.
 type DeadLetter struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -375,7 +446,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_codecs_head_proto_msgTypes[6]
+	mi := &file_codecs_head_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +458,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_codecs_head_proto_msgTypes[6]
+	mi := &file_codecs_head_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +471,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_codecs_head_proto_rawDescGZIP(), []int{6}
+	return file_codecs_head_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeadLetter) GetTopic() string {
@@ -478,7 +549,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_codecs_head_proto_msgTypes[7]
+	mi := &file_codecs_head_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -490,7 +561,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_codecs_head_proto_msgTypes[7]
+	mi := &file_codecs_head_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -503,7 +574,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_codecs_head_proto_rawDescGZIP(), []int{7}
+	return file_codecs_head_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Header) GetKey() []byte {
@@ -542,10 +613,15 @@ const file_codecs_head_proto_rawDesc = "" +
 	"\bEnvelope\x12\x14\n" +
 	"\x05rules\x18\x01 \x01(\rR\x05rules\"6\n" +
 	"\tTakenList\x12)\n" +
-	"\x05taken\x18\x01 \x03(\v2\x13.stockflow.v1.TakenR\x05taken\"9\n" +
+	"\x05taken\x18\x01 \x03(\v2\x13.stockflow.v1.TakenR\x05taken\"x\n" +
 	"\x05Taken\x12\x16\n" +
 	"\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x18\n" +
-	"\arefusal\x18\x02 \x01(\tR\arefusal\"\xf3\x01\n" +
+	"\arefusal\x18\x02 \x01(\tR\arefusal\x12\x16\n" +
+	"\x06origin\x18\x03 \x01(\tR\x06origin\x12%\n" +
+	"\x04sent\x18\x04 \x03(\v2\x11.stockflow.v1.RunR\x04sent\"+\n" +
+	"\x03Run\x12\x10\n" +
+	"\x03log\x18\x01 \x01(\tR\x03log\x12\x12\n" +
+	"\x04keys\x18\x02 \x03(\tR\x04keys\"\xf3\x01\n" +
 	"\n" +
 	"DeadLetter\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n" +
@@ -573,7 +649,7 @@ func file_codecs_head_proto_rawDescGZIP() []byte {
 	return file_codecs_head_proto_rawDescData
 }
 
-var file_codecs_head_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_codecs_head_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_codecs_head_proto_goTypes = []any{
 	(*Head)(nil),          // 0: stockflow.v1.Head
 	(*SeenLog)(nil),       // 1: stockflow.v1.SeenLog
@@ -581,19 +657,21 @@ var file_codecs_head_proto_goTypes = []any{
 	(*Envelope)(nil),      // 3: stockflow.v1.Envelope
 	(*TakenList)(nil),     // 4: stockflow.v1.TakenList
 	(*Taken)(nil),         // 5: stockflow.v1.Taken
-	(*DeadLetter)(nil),    // 6: stockflow.v1.DeadLetter
-	(*Header)(nil),        // 7: stockflow.v1.Header
+	(*Run)(nil),           // 6: stockflow.v1.Run
+	(*DeadLetter)(nil),    // 7: stockflow.v1.DeadLetter
+	(*Header)(nil),        // 8: stockflow.v1.Header
 }
 var file_codecs_head_proto_depIdxs = []int32{
 	1, // 0: stockflow.v1.Head.seen:type_name -> stockflow.v1.SeenLog
 	2, // 1: stockflow.v1.SeenLog.partitions:type_name -> stockflow.v1.SeenPartition
 	5, // 2: stockflow.v1.TakenList.taken:type_name -> stockflow.v1.Taken
-	7, // 3: stockflow.v1.DeadLetter.headers:type_name -> stockflow.v1.Header
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6, // 3: stockflow.v1.Taken.sent:type_name -> stockflow.v1.Run
+	8, // 4: stockflow.v1.DeadLetter.headers:type_name -> stockflow.v1.Header
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_codecs_head_proto_init() }
@@ -607,7 +685,7 @@ func file_codecs_head_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_codecs_head_proto_rawDesc), len(file_codecs_head_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,14 @@
+// Package benchmarks measures what Stockflow costs: its engine against goka as it comes, on the same work in the same
+// run; an order's way from the request to its outcome; orders side by side; and memory and disk over very many orders.
+// It holds tests alone.
+//
+//	go test -run '^$' -bench . ./benchmarks                      # minutes; a million orders are left out
+//	go test -run '^$' -bench Memory -benchtime 1x -timeout 2h ./benchmarks -orders 1000000
+//
+// baseline.txt is what the first line printed on the machine that stands in it. To compare with it:
+//
+//	go test -run '^$' -bench . -count 6 ./benchmarks >new.txt
+//	go tool -modfile=tools/go.mod benchstat benchmarks/baseline.txt new.txt
+//
+// Numbers of different machines say nothing about Stockflow, and nothing here fails for being slow.
+package benchmarks

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"stockflow/processors"
+)
+
+// answerSoon is how long a client of a broken Stockflow waits for its answer.
+const answerSoon = 10 * time.Second
+
+// failing makes the broker refuse every record for the log of orders, until heal is called.
+func failing(server *Server, err *kerr.Error) (heal func()) {
+	return server.Embedded().Cluster().Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.Produce}, Topic: processors.OrderEvents, Err: err, Count: -1,
+	}).Remove
+}
+
+// wantUnknown expects to be told that it is not known whether an order was placed, and how to find out.
+func wantUnknown(client *shop, a answer) {
+	client.t.Helper()
+	p := client.row(a)
+	if a.status != http.StatusServiceUnavailable || p.Code != "outcome_unknown" || a.header.Get("Retry-After") == "" {
+		client.t.Errorf("the answer is %d %s %s", a.status, a.header, a.text)
+	}
+	for _, way := range []string{"GET /v1/orders/o-1", "repeat"} {
+		if !strings.Contains(p.Detail, way) {
+			client.t.Errorf("the client is told %q, expected %q in it", p.Detail, way)
+		}
+	}
+}
+
+// TestALogThatTakesNothing is answered in time; and once it takes something again, the order is placed once, however
+// often it was sent meanwhile.
+func TestALogThatTakesNothing(t *testing.T) {
+	t.Parallel()
+	server, client := openQuickly(t, t.TempDir())
+	client.http.Timeout = answerSoon
+	client.want("POST", lampPath+"/receipts", fiveUnits, 200)
+	heal := failing(server, kerr.NotEnoughReplicas)
+	wantUnknown(client, client.send("POST", "/v1/orders", lampOrder))
+	wantUnknown(client, client.send("POST", "/v1/orders", lampOrder, "Prefer: wait=10"))
+	client.want("GET", orderPath, "", 404)
+	heal()
+	client.want("POST", "/v1/orders", lampOrder, 201, `"confirmed"`)
+	newQuiet(t, server).wait(t)
+	client.wantStock("lamp", 5, 2)
+}
+
+// TestAnUnknownOutcomeMayBeThatItWasDone: the log took the order, and its acknowledgement was lost.
+func TestAnUnknownOutcomeMayBeThatItWasDone(t *testing.T) {
+	t.Parallel()
+	server, client := openQuickly(t, t.TempDir())
+	client.http.Timeout = answerSoon
+	heal := failing(server, kerr.NotEnoughReplicasAfterAppend)
+	wantUnknown(client, client.send("POST", "/v1/orders", lampOrder))
+	heal()
+	newQuiet(t, server).wait(t)
+	client.want("GET", orderPath, "", 200, `"order_id":"o-1"`, `"status":"rejected"`)
+	client.want("POST", "/v1/orders", lampOrder, 201, `"status":"rejected"`)
+}
+
+// TestABrokerThatIsGone: every write is answered with 503 in time, and the server still stops.
+func TestABrokerThatIsGone(t *testing.T) {
+	t.Parallel()
+	server, client := openQuickly(t, t.TempDir())
+	client.http.Timeout = answerSoon
+	if err := server.Embedded().Close(); err != nil {
+		t.Fatal(err)
+	}
+	writes := [][2]string{
+		{"/v1/orders", lampOrder}, {lampPath + "/receipts", fiveUnits}, {orderPath + "/cancel", ""}, {parcelPath + "/dispatch", dhl},
+	}
+	sideBySide(len(writes), len(writes), func(i int) {
+		a := client.send("POST", writes[i][0], writes[i][1])
+		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || client.row(a).Detail == "" {
+			t.Errorf("%s is answered with %d %s %s", writes[i][0], a.status, a.header, a.text)
+		}
+	})
+	if a := client.send("GET", "/livez", ""); a.status != http.StatusOK {
+		t.Errorf("/livez is answered with %d %s", a.status, a.text)
+	}
+}
