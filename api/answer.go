@@ -19,7 +19,11 @@ type reply struct {
 // answer writes what e returns.
 func (s *Server) answer(e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r, landed := withLanding(r)
 		rep, err := e(r)
+		if landed.token != "" { // what was refused has landed too
+			w.Header().Set(tokenHeader, landed.token)
+		}
 		if err != nil {
 			s.refuse(w, r, faultOf(err))
 			return

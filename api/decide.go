@@ -138,6 +138,7 @@ func (s *Server) emit(ctx context.Context, c command) (engine.Position, error) {
 		log.Warn("a command was not written", "error", err)
 		return at, err
 	}
+	s.land(ctx, c.output, at)
 	log.Debug("a command was written", "partition", at.Partition, "offset", at.Offset)
 	return at, nil
 }

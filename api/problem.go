@@ -25,6 +25,7 @@ var kinds = map[string]kind{
 	"invalid":            {400, "Fields of the request are not valid"},
 	"unreadable":         {400, "The request could not be read"},
 	"not_found":          {404, "Not found"},
+	"token_expired":      {410, "The token has expired"},
 	"method_not_allowed": {405, "The path does not take this method"},
 	"too_slow":           {408, "The request took too long to arrive"},
 	"body_too_large":     {413, "The body is too large"},
@@ -36,6 +37,7 @@ var kinds = map[string]kind{
 	"log_unreachable": {503, "The log can't be reached"},
 	"outcome_unknown": {503, "It is not known whether this was done"},
 	"recovering":      {503, "This can't be read yet"},
+	"not_yet":         {504, "The write can't be seen yet"},
 
 	// What the machines refuse, by their own names.
 	"refused":                           {409, "The command was refused"},

@@ -12,6 +12,8 @@ import (
 
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"stockflow/processors"
 )
 
 // route is one method on one path.
@@ -23,14 +25,14 @@ type route struct {
 func (s *Server) routes() []route {
 	return []route{
 		{"POST", "/v1/orders", handle(readPlacement, s.place)},
-		{"GET", "/v1/orders/{order_id}", handle(readOrderID, s.order)},
+		{"GET", "/v1/orders/{order_id}", s.fresh(processors.OrderEvents, handle(readOrderID, s.order))},
 		{"POST", "/v1/orders/{order_id}/cancel", handle(readCancel, s.cancel)},
 
-		{"GET", "/v1/inventory/{sku}", handle(readSKU, s.inventory)},
+		{"GET", "/v1/inventory/{sku}", s.fresh(processors.InventoryEvents, handle(readSKU, s.inventory))},
 		{"POST", "/v1/inventory/{sku}/receipts", handle(readReceipt, s.stock)},
 		{"POST", "/v1/inventory/{sku}/adjustments", handle(readAdjustment, s.stock)},
 
-		{"GET", "/v1/shipments/{order_id}", handle(readOrderID, s.shipment)},
+		{"GET", "/v1/shipments/{order_id}", s.fresh(processors.ShipmentEvents, handle(readOrderID, s.shipment))},
 		{"POST", "/v1/shipments/{order_id}/dispatch", handle(readDispatch, s.parcel)},
 		{"POST", "/v1/shipments/{order_id}/deliver", handle(readDeliver, s.parcel)},
 

@@ -20,6 +20,7 @@ import (
 type Config struct {
 	Tables   *views.Tables
 	Emitter  Emitter
+	Realm    []byte          // what no other Stockflow has, the same for all processes of this one; tokens are made with it
 	Ready    func() []string // what Stockflow waits for before it does its work; empty when it does
 	Registry *prometheus.Registry
 	Log      *slog.Logger
@@ -33,6 +34,8 @@ type Emitter interface {
 // Server answers HTTP. Its methods may be called at once.
 type Server struct {
 	emitter   Emitter
+	tables    *views.Tables
+	realm     []byte
 	waitsFor  func() []string
 	registry  *prometheus.Registry
 	metrics   metrics
@@ -60,7 +63,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		emitter: c.Emitter, waitsFor: c.Ready, registry: c.Registry, metrics: m, log: c.Log,
+		emitter: c.Emitter, tables: c.Tables, realm: c.Realm, waitsFor: c.Ready, registry: c.Registry, metrics: m, log: c.Log,
 		orders: orderShelf(c.Tables), stocks: inventoryShelf(c.Tables), parcels: shipmentShelf(c.Tables),
 	}
 	s.stopping, s.stopWaits = context.WithCancel(context.Background())

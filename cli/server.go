@@ -30,6 +30,7 @@ type Server struct {
 	embedded   *broker.Embedded // nil with brokers of others
 	conn       broker.Connection
 	partitions int32
+	realm      []byte
 	groups     []*engine.Group
 	tables     *views.Tables
 	emitter    *engine.Emitter
@@ -134,6 +135,9 @@ func (s *Server) openTopics(ctx context.Context) error {
 		s.log.Warn(w)
 	}
 	if err := broker.Remember(ctx, s.conn, file, topics()); err != nil {
+		return err
+	}
+	if s.realm, err = broker.Realm(ctx, s.conn, topics()); err != nil {
 		return err
 	}
 	s.start("topics", func(ctx context.Context) error {
@@ -302,7 +306,7 @@ func (s *Server) startHTTP(context.Context) error {
 	s.emitter = emitter
 	s.parts = append(s.parts, part{"emitter", func() error { emitter.Close(); return nil }})
 	s.api, err = api.New(api.Config{
-		Tables: s.tables, Emitter: emitter, Ready: s.Waiting, Registry: s.registry, Log: s.log,
+		Tables: s.tables, Emitter: emitter, Realm: s.realm, Ready: s.Waiting, Registry: s.registry, Log: s.log,
 	})
 	if err != nil {
 		return err

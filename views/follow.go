@@ -107,28 +107,47 @@ func (t *Table[S]) store(_ string, partition int32) (storage.Storage, error) {
 // one that is not older: an owner that lost its partition may go on to write old rows for a while. A record without
 // a row is no deletion, as rows are never deleted; it and one that can't be decoded leave the row as it was.
 func (t *Table[S]) takeIn(ctx goka.UpdateContext, rows storage.Storage, key string, value []byte) error {
-	row, err := t.rowOf(value)
+	head, err := headOf(value)
 	if err != nil {
 		t.log.Error("a record of the changelog is no row", "partition", ctx.Partition(), "offset", ctx.Offset(), "error", err)
 		return nil
 	}
-	old, err := rows.Get(key)
+	taken := t.taken(ctx)
+	newest := value
+	err = t.causes.place(t.folds, ctx.Partition(), taken, func() error {
+		old, err := rows.Get(key)
+		if err != nil {
+			return err
+		}
+		if have, err := headOf(old); err == nil && have.Newer(head) {
+			newest = old
+			return nil
+		}
+		return rows.Set(key, value)
+	})
 	if err != nil {
-		t.fail(err)
-		return err
-	}
-	if have, err := t.rowOf(old); err == nil && have.Head.Newer(row.Head) {
-		row = have
-	} else if err := rows.Set(key, value); err != nil {
 		t.fail(err)
 		return err
 	}
 	// The row is in its place before anyone is woken: who is woken and reads, reads this row or a newer one.
 	if t.watches.any(key) {
-		t.watches.tell(key, row, t.taken(ctx))
+		t.tell(key, newest, taken)
 	}
 	return nil
 }
+
+// tell wakes those who watch a key.
+func (t *Table[S]) tell(key string, value []byte, taken []codecs.Taken) {
+	head, state, err := t.decode(value)
+	if err != nil {
+		t.log.Error("a row does not decode", "error", err)
+		return
+	}
+	t.watches.tell(key, Row[S]{Head: head, State: state, Found: true}, taken)
+}
+
+// share makes the table remember what its messages caused together with other tables.
+func (t *Table[S]) share(c *causes) { t.causes = c }
 
 // fail ends the view that runs now, so that its stores are opened again: a damaged one is set aside then.
 func (t *Table[S]) fail(err error) {
@@ -139,12 +158,11 @@ func (t *Table[S]) fail(err error) {
 
 var errNoRow = errors.New("it has no value")
 
-func (t *Table[S]) rowOf(value []byte) (Row[S], error) {
+func headOf(value []byte) (codecs.Head, error) {
 	if value == nil {
-		return Row[S]{}, errNoRow
+		return codecs.Head{}, errNoRow
 	}
-	head, state, err := t.decode(value)
-	return Row[S]{Head: head, State: state, Found: true}, err
+	return codecs.DecodeHead(value)
 }
 
 // taken returns which messages went into a record. Without a header that says so, none did: the owner wrote an

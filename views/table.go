@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"stockflow/broker"
@@ -19,6 +20,8 @@ type Table[S any] struct {
 	log     *slog.Logger
 	decode  func(row []byte) (codecs.Head, S, error)
 	watches watches[S]
+	folds   string  // the log that it is the fold of
+	causes  *causes // shared with the other tables; a table alone has its own
 
 	mu         sync.RWMutex // guards what follows; held to read for as long as a row is read
 	partitions []*partition // of the view that runs now, nil when none does
@@ -51,6 +54,8 @@ func NewTable[S any](name string, decode func([]byte) (codecs.Head, S, error), c
 	return &Table[S]{
 		name: name, dir: filepath.Join(dir, name), conn: conn, decode: decode,
 		log:       log.With("table", name),
+		folds:     strings.TrimSuffix(name, "-table") + "-events",
+		causes:    newCauses(),
 		obstacle:  "its start",
 		recovered: make(chan struct{}),
 		broken:    func(error) {},

@@ -24,6 +24,8 @@ type Tables struct {
 	Orders    *Table[order.State]
 	Inventory *Table[inventory.State]
 	Shipments *Table[shipment.State]
+
+	causes *causes
 }
 
 // follower is a table, whatever its rows are.
@@ -31,15 +33,23 @@ type follower interface {
 	Run(ctx context.Context) error
 	WaitRecovered(ctx context.Context) error
 	waits() error
+	logName() string
+	hasTaken(key string, name codecs.Origin) (bool, error)
+	share(*causes)
 }
 
 // Open returns the tables, kept under dir, of the logs behind conn. They answer nothing before they are run.
 func Open(conn broker.Connection, dir string, log *slog.Logger) *Tables {
-	return &Tables{
+	t := &Tables{
+		causes:    newCauses(),
 		Orders:    NewTable(processors.OrderTable, codecs.DecodeOrderRow, conn, dir, log),
 		Inventory: NewTable(processors.InventoryTable, codecs.DecodeInventoryRow, conn, dir, log),
 		Shipments: NewTable(processors.ShipmentTable, codecs.DecodeShipmentRow, conn, dir, log),
 	}
+	for _, table := range t.all() {
+		table.share(t.causes)
+	}
+	return t
 }
 
 func (t *Tables) all() []follower { return []follower{t.Orders, t.Inventory, t.Shipments} }

@@ -2,7 +2,6 @@ package views
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/processors/shipment"
 )
 
 // thing is a row that is easy to write down.
@@ -23,17 +23,13 @@ type thing struct {
 }
 
 func (th thing) row() []byte {
-	text, err := json.Marshal(th)
-	if err != nil {
-		panic(err)
-	}
-	return text
+	head := codecs.Head{Rebuilt: th.Rebuilt, Applied: th.Applied}
+	return codecs.EncodeShipmentRow(head, shipment.State{Carrier: th.Value})
 }
 
 func decodeThing(row []byte) (codecs.Head, string, error) {
-	var th thing
-	err := json.Unmarshal(row, &th)
-	return codecs.Head{Rebuilt: th.Rebuilt, Applied: th.Applied}, th.Value, err
+	head, s, err := codecs.DecodeShipmentRow(row)
+	return head, s.Carrier, err
 }
 
 // world is a broker with the changelog of one table, and a producer that stands for the table's owner.

@@ -21,6 +21,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// MailStatus is where an e-mail stands.
+type MailStatus int32
+
+const (
+	MailStatus_MAIL_STATUS_UNSPECIFIED MailStatus = 0
+	MailStatus_MAIL_STATUS_QUEUED      MailStatus = 1
+	MailStatus_MAIL_STATUS_SENT        MailStatus = 2
+	MailStatus_MAIL_STATUS_FAILED      MailStatus = 3
+)
+
+// Enum value maps for MailStatus.
+var (
+	MailStatus_name = map[int32]string{
+		0: "MAIL_STATUS_UNSPECIFIED",
+		1: "MAIL_STATUS_QUEUED",
+		2: "MAIL_STATUS_SENT",
+		3: "MAIL_STATUS_FAILED",
+	}
+	MailStatus_value = map[string]int32{
+		"MAIL_STATUS_UNSPECIFIED": 0,
+		"MAIL_STATUS_QUEUED":      1,
+		"MAIL_STATUS_SENT":        2,
+		"MAIL_STATUS_FAILED":      3,
+	}
+)
+
+func (x MailStatus) Enum() *MailStatus {
+	p := new(MailStatus)
+	*p = x
+	return p
+}
+
+func (x MailStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MailStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_codecs_notification_proto_enumTypes[0].Descriptor()
+}
+
+func (MailStatus) Type() protoreflect.EnumType {
+	return &file_codecs_notification_proto_enumTypes[0]
+}
+
+func (x MailStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MailStatus.Descriptor instead.
+func (MailStatus) EnumDescriptor() ([]byte, []int) {
+	return file_codecs_notification_proto_rawDescGZIP(), []int{0}
+}
+
 // NotificationKind is the occasion of an e-mail.
 type NotificationKind int32
 
@@ -67,11 +120,11 @@ func (x NotificationKind) String() string {
 }
 
 func (NotificationKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_codecs_notification_proto_enumTypes[0].Descriptor()
+	return file_codecs_notification_proto_enumTypes[1].Descriptor()
 }
 
 func (NotificationKind) Type() protoreflect.EnumType {
-	return &file_codecs_notification_proto_enumTypes[0]
+	return &file_codecs_notification_proto_enumTypes[1]
 }
 
 func (x NotificationKind) Number() protoreflect.EnumNumber {
@@ -80,10 +133,12 @@ func (x NotificationKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use NotificationKind.Descriptor instead.
 func (NotificationKind) EnumDescriptor() ([]byte, []int) {
-	return file_codecs_notification_proto_rawDescGZIP(), []int{0}
+	return file_codecs_notification_proto_rawDescGZIP(), []int{1}
 }
 
 // NotificationEvent is a record of the log notification-events. The record's key is the order's id.
+//
+// As JSON: {"resend": {"order_id": "o-1", "kind": "confirmed"}}
 type NotificationEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of the rules it was written under; 1 if absent.
@@ -91,6 +146,9 @@ type NotificationEvent struct {
 	// Types that are valid to be assigned to Event:
 	//
 	//	*NotificationEvent_Notify
+	//	*NotificationEvent_Sent
+	//	*NotificationEvent_Failed
+	//	*NotificationEvent_Resend
 	Event         isNotificationEvent_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -149,6 +207,33 @@ func (x *NotificationEvent) GetNotify() *Notify {
 	return nil
 }
 
+func (x *NotificationEvent) GetSent() *MailSent {
+	if x != nil {
+		if x, ok := x.Event.(*NotificationEvent_Sent); ok {
+			return x.Sent
+		}
+	}
+	return nil
+}
+
+func (x *NotificationEvent) GetFailed() *MailFailed {
+	if x != nil {
+		if x, ok := x.Event.(*NotificationEvent_Failed); ok {
+			return x.Failed
+		}
+	}
+	return nil
+}
+
+func (x *NotificationEvent) GetResend() *ResendMail {
+	if x != nil {
+		if x, ok := x.Event.(*NotificationEvent_Resend); ok {
+			return x.Resend
+		}
+	}
+	return nil
+}
+
 type isNotificationEvent_Event interface {
 	isNotificationEvent_Event()
 }
@@ -158,7 +243,27 @@ type NotificationEvent_Notify struct {
 	Notify *Notify `protobuf:"bytes,2,opt,name=notify,proto3,oneof"`
 }
 
+type NotificationEvent_Sent struct {
+	// The sender of e-mails writes these two, which is no machine: they carry no origin.
+	Sent *MailSent `protobuf:"bytes,3,opt,name=sent,proto3,oneof"`
+}
+
+type NotificationEvent_Failed struct {
+	Failed *MailFailed `protobuf:"bytes,4,opt,name=failed,proto3,oneof"`
+}
+
+type NotificationEvent_Resend struct {
+	// Anybody may write this.
+	Resend *ResendMail `protobuf:"bytes,5,opt,name=resend,proto3,oneof"`
+}
+
 func (*NotificationEvent_Notify) isNotificationEvent_Event() {}
+
+func (*NotificationEvent_Sent) isNotificationEvent_Event() {}
+
+func (*NotificationEvent_Failed) isNotificationEvent_Event() {}
+
+func (*NotificationEvent_Resend) isNotificationEvent_Event() {}
 
 // Notify asks for one e-mail to the customer of an order. It holds all that the e-mail says.
 type Notify struct {
@@ -320,14 +425,385 @@ func (x *NotificationLine) GetAllocated() int64 {
 	return 0
 }
 
+// MailSent says that a mail server has taken an e-mail.
+type MailSent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// May be left out if the record has a key; must be the same if both are there.
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// "confirmed", "backordered", "rejected", "shipped", "delivered" or "cancelled".
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Of the e-mail when it was sent: 1, and one more with each resend.
+	Round int64 `protobuf:"varint,3,opt,name=round,proto3" json:"round,omitempty"`
+	// How often it was tried in that round.
+	Attempts      int64 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MailSent) Reset() {
+	*x = MailSent{}
+	mi := &file_codecs_notification_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MailSent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MailSent) ProtoMessage() {}
+
+func (x *MailSent) ProtoReflect() protoreflect.Message {
+	mi := &file_codecs_notification_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MailSent.ProtoReflect.Descriptor instead.
+func (*MailSent) Descriptor() ([]byte, []int) {
+	return file_codecs_notification_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *MailSent) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *MailSent) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *MailSent) GetRound() int64 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
+func (x *MailSent) GetAttempts() int64 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+// MailFailed says that an e-mail will not be sent.
+type MailFailed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in MailSent.
+	OrderId  string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	Kind     string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Round    int64  `protobuf:"varint,3,opt,name=round,proto3" json:"round,omitempty"`
+	Attempts int64  `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// For people, up to 300 characters.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MailFailed) Reset() {
+	*x = MailFailed{}
+	mi := &file_codecs_notification_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MailFailed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MailFailed) ProtoMessage() {}
+
+func (x *MailFailed) ProtoReflect() protoreflect.Message {
+	mi := &file_codecs_notification_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MailFailed.ProtoReflect.Descriptor instead.
+func (*MailFailed) Descriptor() ([]byte, []int) {
+	return file_codecs_notification_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *MailFailed) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *MailFailed) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *MailFailed) GetRound() int64 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
+func (x *MailFailed) GetAttempts() int64 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *MailFailed) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ResendMail asks for a failed e-mail to be tried again.
+type ResendMail struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in MailSent.
+	OrderId       string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	Kind          string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResendMail) Reset() {
+	*x = ResendMail{}
+	mi := &file_codecs_notification_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResendMail) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResendMail) ProtoMessage() {}
+
+func (x *ResendMail) ProtoReflect() protoreflect.Message {
+	mi := &file_codecs_notification_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResendMail.ProtoReflect.Descriptor instead.
+func (*ResendMail) Descriptor() ([]byte, []int) {
+	return file_codecs_notification_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ResendMail) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *ResendMail) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+// NotificationRow is a row of notification-table: the e-mails of an order.
+type NotificationRow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Head  *Head                  `protobuf:"bytes,1,opt,name=head,proto3" json:"head,omitempty"`
+	// In the order in which they were asked for.
+	Mails         []*Mail `protobuf:"bytes,2,rep,name=mails,proto3" json:"mails,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NotificationRow) Reset() {
+	*x = NotificationRow{}
+	mi := &file_codecs_notification_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NotificationRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NotificationRow) ProtoMessage() {}
+
+func (x *NotificationRow) ProtoReflect() protoreflect.Message {
+	mi := &file_codecs_notification_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NotificationRow.ProtoReflect.Descriptor instead.
+func (*NotificationRow) Descriptor() ([]byte, []int) {
+	return file_codecs_notification_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *NotificationRow) GetHead() *Head {
+	if x != nil {
+		return x.Head
+	}
+	return nil
+}
+
+func (x *NotificationRow) GetMails() []*Mail {
+	if x != nil {
+		return x.Mails
+	}
+	return nil
+}
+
+// Mail is one e-mail and how it stands.
+type Mail struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it says: up to 20 lines, none once it is sent.
+	Notify *Notify `protobuf:"bytes,1,opt,name=notify,proto3" json:"notify,omitempty"`
+	// How many lines of the order there are besides those.
+	More   int64      `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	Status MailStatus `protobuf:"varint,3,opt,name=status,proto3,enum=stockflow.v1.MailStatus" json:"status,omitempty"`
+	// 1, and one more with each resend.
+	Round int64 `protobuf:"varint,4,opt,name=round,proto3" json:"round,omitempty"`
+	// How often it was tried in the round that is over.
+	Attempts int64 `protobuf:"varint,5,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// Why it failed.
+	Failure string `protobuf:"bytes,6,opt,name=failure,proto3" json:"failure,omitempty"`
+	// When the order asked for it: LogAppendTime, in milliseconds since 1970.
+	Asked int64 `protobuf:"varint,7,opt,name=asked,proto3" json:"asked,omitempty"`
+	// When it came to its status.
+	Since         int64 `protobuf:"varint,8,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mail) Reset() {
+	*x = Mail{}
+	mi := &file_codecs_notification_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mail) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mail) ProtoMessage() {}
+
+func (x *Mail) ProtoReflect() protoreflect.Message {
+	mi := &file_codecs_notification_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mail.ProtoReflect.Descriptor instead.
+func (*Mail) Descriptor() ([]byte, []int) {
+	return file_codecs_notification_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Mail) GetNotify() *Notify {
+	if x != nil {
+		return x.Notify
+	}
+	return nil
+}
+
+func (x *Mail) GetMore() int64 {
+	if x != nil {
+		return x.More
+	}
+	return 0
+}
+
+func (x *Mail) GetStatus() MailStatus {
+	if x != nil {
+		return x.Status
+	}
+	return MailStatus_MAIL_STATUS_UNSPECIFIED
+}
+
+func (x *Mail) GetRound() int64 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
+func (x *Mail) GetAttempts() int64 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *Mail) GetFailure() string {
+	if x != nil {
+		return x.Failure
+	}
+	return ""
+}
+
+func (x *Mail) GetAsked() int64 {
+	if x != nil {
+		return x.Asked
+	}
+	return 0
+}
+
+func (x *Mail) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
 var File_codecs_notification_proto protoreflect.FileDescriptor
 
 const file_codecs_notification_proto_rawDesc = "" +
 	"\n" +
-	"\x19codecs/notification.proto\x12\fstockflow.v1\"b\n" +
+	"\x19codecs/notification.proto\x12\fstockflow.v1\x1a\x11codecs/head.proto\"\xf8\x01\n" +
 	"\x11NotificationEvent\x12\x14\n" +
 	"\x05rules\x18\x01 \x01(\rR\x05rules\x12.\n" +
-	"\x06notify\x18\x02 \x01(\v2\x14.stockflow.v1.NotifyH\x00R\x06notifyB\a\n" +
+	"\x06notify\x18\x02 \x01(\v2\x14.stockflow.v1.NotifyH\x00R\x06notify\x12,\n" +
+	"\x04sent\x18\x03 \x01(\v2\x16.stockflow.v1.MailSentH\x00R\x04sent\x122\n" +
+	"\x06failed\x18\x04 \x01(\v2\x18.stockflow.v1.MailFailedH\x00R\x06failed\x122\n" +
+	"\x06resend\x18\x05 \x01(\v2\x18.stockflow.v1.ResendMailH\x00R\x06resendB\a\n" +
 	"\x05event\"\xf7\x01\n" +
 	"\x06Notify\x122\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1e.stockflow.v1.NotificationKindR\x04kind\x12\x12\n" +
@@ -340,7 +816,41 @@ const file_codecs_notification_proto_rawDesc = "" +
 	"\x10NotificationLine\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
 	"\bquantity\x18\x02 \x01(\x03R\bquantity\x12\x1c\n" +
-	"\tallocated\x18\x03 \x01(\x03R\tallocated*\xfa\x01\n" +
+	"\tallocated\x18\x03 \x01(\x03R\tallocated\"k\n" +
+	"\bMailSent\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05round\x18\x03 \x01(\x03R\x05round\x12\x1a\n" +
+	"\battempts\x18\x04 \x01(\x03R\battempts\"\x85\x01\n" +
+	"\n" +
+	"MailFailed\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05round\x18\x03 \x01(\x03R\x05round\x12\x1a\n" +
+	"\battempts\x18\x04 \x01(\x03R\battempts\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\";\n" +
+	"\n" +
+	"ResendMail\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\"c\n" +
+	"\x0fNotificationRow\x12&\n" +
+	"\x04head\x18\x01 \x01(\v2\x12.stockflow.v1.HeadR\x04head\x12(\n" +
+	"\x05mails\x18\x02 \x03(\v2\x12.stockflow.v1.MailR\x05mails\"\xf2\x01\n" +
+	"\x04Mail\x12,\n" +
+	"\x06notify\x18\x01 \x01(\v2\x14.stockflow.v1.NotifyR\x06notify\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\x03R\x04more\x120\n" +
+	"\x06status\x18\x03 \x01(\x0e2\x18.stockflow.v1.MailStatusR\x06status\x12\x14\n" +
+	"\x05round\x18\x04 \x01(\x03R\x05round\x12\x1a\n" +
+	"\battempts\x18\x05 \x01(\x03R\battempts\x12\x18\n" +
+	"\afailure\x18\x06 \x01(\tR\afailure\x12\x14\n" +
+	"\x05asked\x18\a \x01(\x03R\x05asked\x12\x14\n" +
+	"\x05since\x18\b \x01(\x03R\x05since*o\n" +
+	"\n" +
+	"MailStatus\x12\x1b\n" +
+	"\x17MAIL_STATUS_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12MAIL_STATUS_QUEUED\x10\x01\x12\x14\n" +
+	"\x10MAIL_STATUS_SENT\x10\x02\x12\x16\n" +
+	"\x12MAIL_STATUS_FAILED\x10\x03*\xfa\x01\n" +
 	"\x10NotificationKind\x12!\n" +
 	"\x1dNOTIFICATION_KIND_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bNOTIFICATION_KIND_CONFIRMED\x10\x01\x12!\n" +
@@ -362,23 +872,37 @@ func file_codecs_notification_proto_rawDescGZIP() []byte {
 	return file_codecs_notification_proto_rawDescData
 }
 
-var file_codecs_notification_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_codecs_notification_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_codecs_notification_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_codecs_notification_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_codecs_notification_proto_goTypes = []any{
-	(NotificationKind)(0),     // 0: stockflow.v1.NotificationKind
-	(*NotificationEvent)(nil), // 1: stockflow.v1.NotificationEvent
-	(*Notify)(nil),            // 2: stockflow.v1.Notify
-	(*NotificationLine)(nil),  // 3: stockflow.v1.NotificationLine
+	(MailStatus)(0),           // 0: stockflow.v1.MailStatus
+	(NotificationKind)(0),     // 1: stockflow.v1.NotificationKind
+	(*NotificationEvent)(nil), // 2: stockflow.v1.NotificationEvent
+	(*Notify)(nil),            // 3: stockflow.v1.Notify
+	(*NotificationLine)(nil),  // 4: stockflow.v1.NotificationLine
+	(*MailSent)(nil),          // 5: stockflow.v1.MailSent
+	(*MailFailed)(nil),        // 6: stockflow.v1.MailFailed
+	(*ResendMail)(nil),        // 7: stockflow.v1.ResendMail
+	(*NotificationRow)(nil),   // 8: stockflow.v1.NotificationRow
+	(*Mail)(nil),              // 9: stockflow.v1.Mail
+	(*Head)(nil),              // 10: stockflow.v1.Head
 }
 var file_codecs_notification_proto_depIdxs = []int32{
-	2, // 0: stockflow.v1.NotificationEvent.notify:type_name -> stockflow.v1.Notify
-	0, // 1: stockflow.v1.Notify.kind:type_name -> stockflow.v1.NotificationKind
-	3, // 2: stockflow.v1.Notify.lines:type_name -> stockflow.v1.NotificationLine
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	3,  // 0: stockflow.v1.NotificationEvent.notify:type_name -> stockflow.v1.Notify
+	5,  // 1: stockflow.v1.NotificationEvent.sent:type_name -> stockflow.v1.MailSent
+	6,  // 2: stockflow.v1.NotificationEvent.failed:type_name -> stockflow.v1.MailFailed
+	7,  // 3: stockflow.v1.NotificationEvent.resend:type_name -> stockflow.v1.ResendMail
+	1,  // 4: stockflow.v1.Notify.kind:type_name -> stockflow.v1.NotificationKind
+	4,  // 5: stockflow.v1.Notify.lines:type_name -> stockflow.v1.NotificationLine
+	10, // 6: stockflow.v1.NotificationRow.head:type_name -> stockflow.v1.Head
+	9,  // 7: stockflow.v1.NotificationRow.mails:type_name -> stockflow.v1.Mail
+	3,  // 8: stockflow.v1.Mail.notify:type_name -> stockflow.v1.Notify
+	0,  // 9: stockflow.v1.Mail.status:type_name -> stockflow.v1.MailStatus
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_codecs_notification_proto_init() }
@@ -386,16 +910,20 @@ func file_codecs_notification_proto_init() {
 	if File_codecs_notification_proto != nil {
 		return
 	}
+	file_codecs_head_proto_init()
 	file_codecs_notification_proto_msgTypes[0].OneofWrappers = []any{
 		(*NotificationEvent_Notify)(nil),
+		(*NotificationEvent_Sent)(nil),
+		(*NotificationEvent_Failed)(nil),
+		(*NotificationEvent_Resend)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_codecs_notification_proto_rawDesc), len(file_codecs_notification_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   3,
+			NumEnums:      2,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
