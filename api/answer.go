@@ -13,7 +13,12 @@ type endpoint func(*http.Request) (reply, error)
 type reply struct {
 	status int
 	header map[string]string
-	body   any // to be written as JSON
+	body   any // to be written as JSON, if it is not selfServed
+}
+
+// selfServed is a body that writes itself: a page, or one that does not end.
+type selfServed interface {
+	serve(http.ResponseWriter, *http.Request)
 }
 
 // answer writes what e returns.
@@ -26,6 +31,10 @@ func (s *Server) answer(e endpoint) http.Handler {
 		}
 		if err != nil {
 			s.refuse(w, r, faultOf(err))
+			return
+		}
+		if own, ok := rep.body.(selfServed); ok {
+			own.serve(w, r)
 			return
 		}
 		write(w, rep.status, "application/json", rep.header, rep.body)

@@ -2,9 +2,11 @@ package api
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"stockflow/codecs"
@@ -128,7 +130,7 @@ func open(err error) error {
 
 // emit puts a command on its log.
 func (s *Server) emit(ctx context.Context, c command) (engine.Position, error) {
-	at, err := s.emitter.Emit(ctx, c.output)
+	at, err := s.emitter.Emit(ctx, c.output, c.event(ctx)...)
 	log := s.log.With("log", c.output.Log, "key", c.output.Key, "type", c.output.Type)
 	switch {
 	case errors.Is(err, engine.ErrUnknown):
@@ -141,4 +143,21 @@ func (s *Server) emit(ctx context.Context, c command) (engine.Position, error) {
 	s.land(ctx, c.output, at)
 	log.Debug("a command was written", "partition", at.Partition, "offset", at.Offset)
 	return at, nil
+}
+
+// event are the headers that make a command a CloudEvent. Nothing depends on them: its time is for information, and
+// machines go by the log's.
+func (c command) event(ctx context.Context) []codecs.Header {
+	headers := []codecs.Header{
+		{Key: codecs.HeaderSpecVersion, Value: []byte(codecs.SpecVersion)},
+		{Key: codecs.HeaderID, Value: []byte(strings.ToLower(rand.Text()))},
+		{Key: codecs.HeaderSource, Value: []byte("/stockflow/api")},
+		{Key: codecs.HeaderType, Value: []byte("stockflow." + c.output.Type)},
+		{Key: codecs.HeaderTime, Value: []byte(time.Now().UTC().Format(time.RFC3339Nano))},
+		{Key: codecs.HeaderContentType, Value: []byte(codecs.ContentTypeProtobuf)},
+	}
+	if l, ok := ctx.Value(landedKey{}).(*landed); ok && l.trace != "" {
+		headers = append(headers, codecs.Header{Key: codecs.HeaderTraceParent, Value: []byte(l.trace)})
+	}
+	return headers
 }

@@ -24,6 +24,7 @@ type house struct {
 	t      *testing.T
 	server *cli.Server
 	url    string
+	client *http.Client
 }
 
 func newHouse(t *testing.T, roles ...string) *house {
@@ -42,7 +43,7 @@ func newHouse(t *testing.T, roles ...string) *house {
 	if err := server.WaitReady(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return &house{t, server, "http://" + server.HTTPAddr()}
+	return &house{t, server, "http://" + server.HTTPAddr(), &http.Client{}}
 }
 
 // answer is what came back.
@@ -67,7 +68,7 @@ func (h *house) send(method, path, body string, headers ...string) answer {
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header.Set(name, value)
 	}
-	got, err := http.DefaultClient.Do(r)
+	got, err := h.client.Do(r)
 	if err != nil {
 		h.t.Error(err)
 		return answer{}
@@ -287,7 +288,11 @@ func BenchmarkOrder(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer server.Stop()
+	b.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			b.Error(err)
+		}
+	})
 	if err := server.WaitReady(b.Context()); err != nil {
 		b.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"stockflow/codecs"
 	"stockflow/engine"
 	"stockflow/processors/inventory"
+	"stockflow/processors/notification"
 	"stockflow/processors/order"
 	"stockflow/processors/shipment"
 	"stockflow/views"
@@ -24,15 +25,19 @@ var kinds = map[string]kind{
 	"bad_json":           {400, "The body is not a JSON object"},
 	"invalid":            {400, "Fields of the request are not valid"},
 	"unreadable":         {400, "The request could not be read"},
+	"cross_origin":       {403, "The request comes from another site"},
 	"not_found":          {404, "Not found"},
+	"events_expired":     {410, "What came after this event is no longer known"},
 	"token_expired":      {410, "The token has expired"},
 	"method_not_allowed": {405, "The path does not take this method"},
 	"too_slow":           {408, "The request took too long to arrive"},
 	"body_too_large":     {413, "The body is too large"},
 	"not_json":           {415, "The body must be JSON"},
+	"rate_limited":       {429, "Too many requests from this client"},
 	"headers_too_large":  {431, "The headers are too large"},
 
 	// What is wrong with Stockflow or what it stands on.
+	"busy":            {503, "Too much is going on at once"},
 	"internal":        {500, "Something went wrong inside"},
 	"log_unreachable": {503, "The log can't be reached"},
 	"outcome_unknown": {503, "It is not known whether this was done"},
@@ -52,6 +57,8 @@ var kinds = map[string]kind{
 	shipment.RefusalUnknownShipment:     {404, "There is no such shipment"},
 	shipment.RefusalCancelled:           {409, "The shipment was cancelled"},
 	shipment.RefusalNotDispatched:       {409, "The shipment has not been dispatched"},
+	notification.RefusalUnknown:         {404, "There is no such e-mail"},
+	notification.RefusalNotFailed:       {409, "The e-mail has not failed"},
 	shipment.RefusalDispatchedOtherwise: {409, "The shipment was dispatched with another carrier or tracking number"},
 }
 

@@ -83,6 +83,16 @@ func (s *Server) limitHeaders(h http.Handler) http.Handler {
 	})
 }
 
+// sameOrigin refuses writes that a page of another site makes in somebody's browser. Clients that are no browsers, and
+// pages of this server, pass.
+func (s *Server) sameOrigin(h http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(s.answer(func(*http.Request) (reply, error) {
+		return reply{}, &fault{code: "cross_origin", detail: "Nothing was done. A page of another site may not write here."}
+	}))
+	return protection.Handler(h)
+}
+
 // headerBytes is the size of the request line and the headers, as they were on the wire.
 func headerBytes(r *http.Request) int {
 	n := len(r.Method) + len(r.RequestURI) + len(r.Proto) + len("  \r\n") + len("Host: \r\n") + len(r.Host) + len("\r\n")

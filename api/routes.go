@@ -25,16 +25,29 @@ type route struct {
 func (s *Server) routes() []route {
 	return []route{
 		{"POST", "/v1/orders", handle(readPlacement, s.place)},
+		{"GET", "/v1/orders", s.fresh(processors.OrderEvents, handle(s.readOrders, s.listOrders))},
 		{"GET", "/v1/orders/{order_id}", s.fresh(processors.OrderEvents, handle(readOrderID, s.order))},
 		{"POST", "/v1/orders/{order_id}/cancel", handle(readCancel, s.cancel)},
 
+		{"GET", "/v1/inventory", s.fresh(processors.InventoryEvents, handle(s.readInventory, s.listInventory))},
 		{"GET", "/v1/inventory/{sku}", s.fresh(processors.InventoryEvents, handle(readSKU, s.inventory))},
 		{"POST", "/v1/inventory/{sku}/receipts", handle(readReceipt, s.stock)},
 		{"POST", "/v1/inventory/{sku}/adjustments", handle(readAdjustment, s.stock)},
 
+		{"GET", "/v1/shipments", s.fresh(processors.ShipmentEvents, handle(s.readShipments, s.listShipments))},
 		{"GET", "/v1/shipments/{order_id}", s.fresh(processors.ShipmentEvents, handle(readOrderID, s.shipment))},
 		{"POST", "/v1/shipments/{order_id}/dispatch", handle(readDispatch, s.parcel)},
 		{"POST", "/v1/shipments/{order_id}/deliver", handle(readDeliver, s.parcel)},
+
+		{"GET", "/v1/events", handle(s.readEvents, s.events)},
+
+		{"GET", "/v1/notifications", s.fresh(processors.NotificationEvents, handle(s.readNotifications, s.listNotifications))},
+		{"GET", "/v1/notifications/{order_id}", s.fresh(processors.NotificationEvents, handle(readOrderID, s.notification))},
+		{"POST", "/v1/notifications/{order_id}/{kind}/resend", handle(readResend, s.resend)},
+
+		{"GET", "/openapi.yaml", handle(readNothing, s.openAPI)},
+		{"GET", "/docs", handle(readNothing, s.docs)},
+		{"GET", "/v1/dead-letters", handle(s.readLetters, s.letters)},
 
 		{"GET", "/livez", handle(readNothing, s.live)},
 		{"GET", "/readyz", handle(readNothing, s.ready)},
@@ -67,7 +80,7 @@ func (s *Server) handler() http.Handler {
 	for path, ms := range byPath {
 		router.Handle(path, s.observe(path, s.choose(ms)))
 	}
-	return s.recovering(s.limitHeaders(router))
+	return s.recovering(s.admit(s.limitHeaders(s.sameOrigin(router))))
 }
 
 func notFound(r *http.Request) (reply, error) {

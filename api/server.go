@@ -16,7 +16,7 @@ import (
 	"stockflow/views"
 )
 
-// Config is what a server stands on. All of it is needed.
+// Config is what a server stands on. All of it is needed, but for Pressure.
 type Config struct {
 	Tables   *views.Tables
 	Emitter  Emitter
@@ -24,6 +24,7 @@ type Config struct {
 	Ready    func() []string // what Stockflow waits for before it does its work; empty when it does
 	Registry *prometheus.Registry
 	Log      *slog.Logger
+	Pressure Pressure
 }
 
 // Emitter puts messages on logs, as engine.Emitter does.
@@ -39,11 +40,14 @@ type Server struct {
 	waitsFor  func() []string
 	registry  *prometheus.Registry
 	metrics   metrics
+	gate      *gate
+	streams   streams
 	log       *slog.Logger
 	http      *http.Server
 	orders    shelf[orderState]
 	stocks    shelf[inventoryState]
 	parcels   shelf[shipmentState]
+	mails     shelf[notificationState]
 	stopping  context.Context // ends when the server is told to stop
 	stopWaits context.CancelFunc
 }
@@ -62,16 +66,25 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	g, err := newGate(c.Pressure, c.Registry)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
+		gate:    g,
 		emitter: c.Emitter, tables: c.Tables, realm: c.Realm, waitsFor: c.Ready, registry: c.Registry, metrics: m, log: c.Log,
 		orders: orderShelf(c.Tables), stocks: inventoryShelf(c.Tables), parcels: shipmentShelf(c.Tables),
+		mails: notificationShelf(c.Tables),
+	}
+	if s.streams, err = newStreams(s.tolds(), c.Registry); err != nil {
+		return nil, err
 	}
 	s.stopping, s.stopWaits = context.WithCancel(context.Background())
 	s.http = &http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
-		MaxHeaderBytes: 2 * maxHeaders,
-		ErrorLog:       slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+		MaxHeaderBytes: 2 * maxHeaders, ConnContext: g.connections.opened, ConnState: g.connections.changed,
+		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}
 	return s, nil
 }

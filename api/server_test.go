@@ -24,6 +24,7 @@ import (
 	"stockflow/engine"
 	"stockflow/processors/inventory"
 	"stockflow/processors/order"
+	"stockflow/processors/shipment"
 	"stockflow/views"
 )
 
@@ -52,12 +53,14 @@ type desk struct {
 	said  *bytes.Buffer
 }
 
-func newDesk(t *testing.T) *desk {
+func newDesk(t *testing.T) *desk { return newDeskOn(t, broker.Connection{}) }
+
+func newDeskOn(t *testing.T, conn broker.Connection) *desk {
 	t.Helper()
 	d := &desk{log: &paper{}, said: &bytes.Buffer{}}
 	logger := slog.New(slog.NewTextHandler(d.said, nil))
 	s, err := New(Config{
-		Tables:   views.Open(broker.Connection{}, t.TempDir(), slog.New(slog.DiscardHandler)),
+		Tables:   views.Open(conn, t.TempDir(), slog.New(slog.DiscardHandler)),
 		Emitter:  d.log,
 		Ready:    d.ready,
 		Registry: prometheus.NewRegistry(),
@@ -149,7 +152,7 @@ func TestRequestsThatCanNotBeServedAreProblems(t *testing.T) {
 
 func TestMethodsThatAPathTakesAreNamed(t *testing.T) {
 	d := newDesk(t)
-	for path, want := range map[string]string{"/v1/orders": "POST", "/v1/orders/o-1": "GET, HEAD", "/metrics": "GET, HEAD"} {
+	for path, want := range map[string]string{"/v1/orders": "GET, HEAD, POST", "/v1/orders/o-1": "GET, HEAD", "/metrics": "GET, HEAD"} {
 		if got := d.send("PUT", path, "").Header().Get("Allow"); got != want {
 			t.Errorf("%s allows %q, expected %q", path, got, want)
 		}
@@ -231,8 +234,12 @@ func TestAnOrderWithoutAnIDIsAnsweredWhenTheLogHasIt(t *testing.T) {
 }
 
 func TestARepeatedKeyIsTheSameOrder(t *testing.T) {
-	if orderID("", "k") != orderID("", "k") || orderID("", "k") == orderID("", "l") || orderID("", "") == orderID("", "") {
+	first, second := orderID("", "k"), orderID("", "k")
+	if first != second || first == orderID("", "l") {
 		t.Error("ids don't follow keys")
+	}
+	if one, other := orderID("", ""), orderID("", ""); one == other {
+		t.Error("two orders without a name have the same id")
 	}
 	if err := codecs.CheckID("order_id", orderID("", strings.Repeat("\x01", 5000))); err != nil {
 		t.Error(err)
@@ -340,11 +347,32 @@ func TestEveryRefusalOfTheMachinesHasAProblem(t *testing.T) {
 	for _, refusal := range []string{
 		order.RefusalIDConflict, order.RefusalUnknownOrder, order.RefusalAlreadyShipped, order.RefusalRejected,
 		inventory.RefusalIDConflict, inventory.RefusalBelowZero, inventory.RefusalBelowReserved, inventory.RefusalTooMany,
-		inventory.RefusalTooManyLocations, "a refusal of the future",
+		inventory.RefusalTooManyLocations,
+		shipment.RefusalUnknownShipment, shipment.RefusalCancelled, shipment.RefusalNotDispatched, shipment.RefusalDispatchedOtherwise,
 	} {
 		var f *fault
-		if !errors.As(refused(refusal), &f) || f.problem().Status < 400 || f.problem().Title == "" {
+		if !errors.As(refused(refusal), &f) || f.code != refusal || f.problem().Status < 400 || f.problem().Title == "" {
 			t.Errorf("%s is answered with %+v", refusal, f)
+		}
+	}
+	var f *fault
+	if !errors.As(refused("a refusal of the future"), &f) || f.problem().Status != 409 {
+		t.Errorf("a refusal of the future is answered with %+v", f)
+	}
+}
+
+// A page in somebody's browser, on another site, must not order anything.
+func TestAPageOfAnotherSiteMayNotWrite(t *testing.T) {
+	d := newDesk(t)
+	for origin, want := range map[string]int{"https://elsewhere.example": 403, "null": 403, "http://example.com": 400, "": 400} {
+		r := httptest.NewRequest("POST", "http://example.com/v1/orders", strings.NewReader("{}"))
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		w := httptest.NewRecorder()
+		d.handler().ServeHTTP(w, r)
+		if w.Code != want || w.Header().Get("Content-Type") != "application/problem+json" {
+			t.Errorf("from %q: %d %s, want %d", origin, w.Code, w.Body, want)
 		}
 	}
 }

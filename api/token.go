@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -77,14 +78,23 @@ func parseToken(realm []byte, text string) (token, error) {
 	return t, nil
 }
 
-// landed is where a request's write went, for the header of its answer. It travels in the request's context.
-type landed struct{ token string }
+// landed is what a request's write has of its request and its answer of the write. It travels in the request's context.
+type landed struct {
+	token string // where the write went
+	trace string // the header traceparent, if it has the form that W3C gives it
+}
+
+// traceParent is the form of a traceparent of version 00.
+var traceParent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
 type landedKey struct{}
 
 // withLanding gives a request a place for its token.
 func withLanding(r *http.Request) (*http.Request, *landed) {
 	l := new(landed)
+	if t := r.Header.Get("Traceparent"); traceParent.MatchString(t) {
+		l.trace = t
+	}
 	return r.WithContext(context.WithValue(r.Context(), landedKey{}, l)), l
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,11 +21,13 @@ import (
 // work is what engines are measured by: the inventory machine's, so a message is consumed, its row read and written,
 // and an answer sent. It lies in the log before anyone begins.
 type work struct {
-	skus         int // each is received once
-	reservations int // of one unit each, by turns
+	skus     int
+	messages int // to the SKUs by turns
+	// heard messages are reservations and come from a machine, as most do: each says which message made it, and its
+	// row remembers, so that a repeat is dropped. Only Stockflow does that. Otherwise they are receipts that come
+	// from outside, and each engine reads and writes the same rows, and does the same.
+	heard bool
 }
-
-func (w work) messages() int { return w.skus + w.reservations }
 
 const workPartitions = 4
 
@@ -32,8 +35,9 @@ const workPartitions = 4
 type stand struct {
 	testing.TB
 	*watcher
-	dir  string // for what an engine keeps
-	work work
+	broker *broker.Embedded
+	dir    string // for what an engine keeps
+	work   work
 }
 
 func newStand(t testing.TB, w work) *stand {
@@ -50,32 +54,58 @@ func newStand(t testing.TB, w work) *stand {
 	if _, _, err := broker.Ensure(t.Context(), b.Connection(), topics, workPartitions); err != nil {
 		t.Fatal(err)
 	}
-	s := &stand{TB: t, watcher: newWatcher(t, b.Connection()), dir: t.TempDir(), work: w}
+	s := &stand{TB: t, watcher: newWatcher(t, b.Connection()), broker: b, dir: t.TempDir(), work: w}
 	s.load()
 	return s
 }
 
-// load writes the work down. A reservation says which message of which order made it, as Stockflow insists on, so
-// there is a first record in each partition of the orders' log for them to name.
+// close frees what the stand has before its benchmark ends.
+func (s *stand) close() {
+	s.client.Close()
+	if err := s.broker.Close(); err != nil {
+		s.Error(err)
+	}
+}
+
+// load writes the work down. A message that is heard names one of another log, so there is a first record in each of
+// that log's partitions to be named.
 func (s *stand) load() {
 	s.Helper()
 	p := newProducer(s, s.conn)
 	for partition := range int32(workPartitions) {
 		p.send(&kgo.Record{Topic: processors.OrderEvents, Partition: partition, Value: []byte("{}")})
 	}
-	_, receipt := codecs.EncodeInventoryEvent(inventory.Receive{Quantity: inventory.MaxQuantity})
-	for i := range s.work.skus {
-		p.send(s.message(i, receipt))
-	}
-	for i := range s.work.reservations {
-		order := fmt.Sprintf("o-%07d", i)
-		_, value := codecs.EncodeInventoryEvent(inventory.Reserve{OrderID: order, Quantity: 1})
+	_, receipt := codecs.EncodeInventoryEvent(inventory.Receive{Quantity: 1_000_000})
+	for i := range s.work.messages {
+		if !s.work.heard || i < s.work.skus {
+			p.send(s.message(i%s.work.skus, receipt))
+			continue
+		}
+		_, value := codecs.EncodeInventoryEvent(inventory.Reserve{OrderID: fmt.Sprintf("o-%07d", i), Quantity: 1})
 		r := s.message(i%s.work.skus, value)
 		origin := codecs.Origin{Log: processors.OrderEvents, Partition: int32(i % workPartitions), Index: int32(i)}
 		r.Headers = []kgo.RecordHeader{{Key: codecs.HeaderOrigin, Value: codecs.EncodeOrigin(origin)}}
 		p.send(r)
 	}
 	p.close()
+}
+
+// machine is the inventory machine, but that it answers receipts too: to the SKU, with what there is now. begin is
+// called at each message.
+func machine(begin func()) engine.Machine[inventory.State] {
+	m := processors.Inventory(nil)
+	apply := m.Apply
+	m.Apply = func(s inventory.State, key string, at int64, d codecs.Decoded) engine.Result[inventory.State] {
+		begin()
+		r := apply(s, key, at, d)
+		if len(r.Outputs) == 0 {
+			there := inventory.Take{Location: inventory.DefaultLocation, Quantity: r.State.Available()}
+			typ, value := codecs.EncodeOrderEvent(inventory.Reserved{SKU: key, Takes: []inventory.Take{there}})
+			r.Outputs = append(r.Outputs, engine.Output{Log: processors.OrderEvents, Key: key, Type: typ, Value: value})
+		}
+		return r
+	}
+	return m
 }
 
 func (s *stand) message(sku int, value []byte) *kgo.Record {
@@ -87,7 +117,7 @@ func (s *stand) message(sku int, value []byte) *kgo.Record {
 // What is committed after that is safe to commit.
 func (s *stand) done(ctx context.Context) (bool, error) {
 	answers, err := s.length(ctx, processors.OrderEvents)
-	if err != nil || answers < int64(s.work.reservations+workPartitions) {
+	if err != nil || answers < int64(s.work.messages+workPartitions) {
 		return false, err
 	}
 	return s.takenIn(ctx, processors.InventoryEvents, processors.InventoryTable, appliedOf(codecs.DecodeInventoryRow))
@@ -96,18 +126,18 @@ func (s *stand) done(ctx context.Context) (bool, error) {
 // contender is an engine: it runs a machine until ctx ends.
 type contender func(ctx context.Context, s *stand, m engine.Machine[inventory.State]) error
 
-// run lets an engine do the work and returns how long that took: from the first decision, so without joining the
-// group, to the last effect; clock runs meanwhile. Then it stops the engine and checks that what was done is committed.
-func (s *stand) run(c contender, clock clock) time.Duration {
+// cost is what a work took: by the clock, and of the time of all processors, the broker's share included.
+type cost struct {
+	clock, processors time.Duration
+}
+
+// run lets an engine do the work and returns what that took: from the first decision, so without joining the group,
+// to the last effect; clock runs meanwhile. Then it stops the engine and checks that what was done is committed.
+func (s *stand) run(c contender, clock clock) cost {
 	s.Helper()
-	begun, began := make(chan struct{}), time.Time{}
-	begin := sync.OnceFunc(func() { began = time.Now(); close(begun) })
-	m := processors.Inventory(nil)
-	apply := m.Apply
-	m.Apply = func(state inventory.State, key string, at int64, d codecs.Decoded) engine.Result[inventory.State] {
-		begin()
-		return apply(state, key, at, d)
-	}
+	begun, began, used := make(chan struct{}), time.Time{}, time.Duration(0)
+	begin := sync.OnceFunc(func() { began, used = time.Now(), processorTime(); close(begun) })
+	m := machine(begin)
 	ctx, stop := context.WithCancel(s.Context())
 	defer stop()
 	ended := make(chan error, 1)
@@ -119,14 +149,14 @@ func (s *stand) run(c contender, clock clock) time.Duration {
 	}
 	clock.StartTimer()
 	s.until(s, s.done)
-	took := time.Since(began)
+	took := cost{time.Since(began), processorTime() - used}
 	clock.StopTimer()
 	stop()
 	if err := <-ended; err != nil {
 		s.Fatal(err)
 	}
-	if n, err := s.committed(s.Context(), m.Group, m.Log); err != nil || n != int64(s.work.messages()) {
-		s.Fatalf("%d of %d messages are committed, %v", n, s.work.messages(), err)
+	if n, err := s.committed(s.Context(), m.Group, m.Log); err != nil || n != int64(s.work.messages) {
+		s.Fatalf("%d of %d messages are committed, %v", n, s.work.messages, err)
 	}
 	return took
 }
@@ -142,3 +172,12 @@ type unclocked struct{}
 
 func (unclocked) StartTimer() {}
 func (unclocked) StopTimer()  {}
+
+// processorTime is what this process has used of all processors so far.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

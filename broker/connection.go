@@ -1,9 +1,12 @@
 package broker
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -15,8 +18,10 @@ type Connection struct {
 }
 
 const (
-	clientName     = "stockflow"
-	defaultSession = 10 * time.Second
+	clientName = "stockflow"
+	// embeddedCluster is the cluster id by which other processes know an embedded broker.
+	embeddedCluster = "stockflow-embedded"
+	defaultSession  = 10 * time.Second
 
 	// LargestMessage is the size of a record that logs and tables take, with its key and headers.
 	LargestMessage = 4 << 20
@@ -40,6 +45,22 @@ func (c Connection) Client(opts ...kgo.Opt) (*kgo.Client, error) {
 		all = append(all, kgo.ProducerBatchCompression(kgo.NoCompression()))
 	}
 	return kgo.NewClient(append(all, opts...)...)
+}
+
+// Recognize asks the brokers whether they are another process's embedded broker, and returns the connection with
+// Embedded set if so: its topics have other settings than Kafka's.
+func (c Connection) Recognize(ctx context.Context) (Connection, error) {
+	cl, err := c.Client()
+	if err != nil {
+		return c, err
+	}
+	defer cl.Close()
+	meta, err := kadm.NewClient(cl).BrokerMetadata(ctx)
+	if err != nil {
+		return c, fmt.Errorf("the brokers %v can't be reached: %w", c.Brokers, err)
+	}
+	c.Embedded = meta.Cluster == embeddedCluster
+	return c, nil
 }
 
 // Sarama returns the settings of the clients that goka makes. Each call returns one of its own.

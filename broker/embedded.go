@@ -142,7 +142,7 @@ func (o options) kfake(data string) []kfake.Opt {
 		kfake.NumBrokers(1),
 		kfake.ListenFn(listenKafka),
 		kfake.DataDir(data),
-		kfake.ClusterID("stockflow"),
+		kfake.ClusterID(embeddedCluster),
 		kfake.WithLogger(logger{o.logger}),
 		kfake.GroupMinSessionTimeout(100 * time.Millisecond),
 		kfake.BrokerConfigs(keepEverything()),

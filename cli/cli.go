@@ -2,10 +2,14 @@
 package cli
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/alecthomas/kong"
 )
@@ -18,7 +22,10 @@ type commands struct {
 	LogJSON  bool            `help:"Log as JSON, one object a line." name:"log-json"`
 
 	Serve   Serve   `cmd:"" help:"Run Stockflow: broker, processors, views and HTTP."`
+	Load    Load    `cmd:"" help:"Send the rows of a CSV or NDJSON file to a running Stockflow."`
 	Version version `cmd:"" help:"Print the version."`
+
+	DeadLetters deadLetters `cmd:"" help:"Look at the messages that no machine could take, and send them again."`
 }
 
 // Main runs the command line of this process and ends it.
@@ -26,8 +33,8 @@ func Main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run carries out a command line and returns the exit code: 0, 1 for a command that failed, or 2 for one that was
-// not understood.
+// run carries out a command line and returns the exit code: 0, 1 for a command that failed, 2 for one that was
+// not understood, or what the command's own error says.
 func run(args []string, stdout, stderr io.Writer) (code int) {
 	var c commands
 	exit := -1
@@ -55,25 +62,51 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	ctx.Bind(logger(&c, stderr))
 	if err := ctx.Run(); err != nil {
 		fmt.Fprintln(stderr, "stockflow:", err)
+		var own kong.ExitCoder
+		if errors.As(err, &own) {
+			return own.ExitCode()
+		}
 		return 1
 	}
 	return 0
 }
 
-// file reads the file of --config. kong asks it for flags that the environment has set too, and would believe it.
+// file reads the file of --config.
 func file(r io.Reader) (kong.Resolver, error) {
-	inner, err := kong.JSON(r)
-	if err != nil {
-		return nil, err
+	var values map[string]any
+	if err := json.NewDecoder(r).Decode(&values); err != nil {
+		return nil, fmt.Errorf("--config: %w", err)
 	}
-	return kong.ResolverFunc(func(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
-		for _, env := range flag.Envs {
-			if _, set := os.LookupEnv(env); set {
-				return nil, nil
-			}
+	return settings(values), nil
+}
+
+// settings are flags by name, from a file.
+type settings map[string]any
+
+// Validate refuses names that no flag has: a setting with a slip in its name would be ignored.
+func (s settings) Validate(app *kong.Application) error {
+	known := map[string]bool{}
+	for _, node := range append([]*kong.Node{app.Node}, app.Leaves(false)...) {
+		for _, f := range node.Flags {
+			known[f.Name] = true
 		}
-		return inner.Resolve(ctx, parent, flag)
-	}), nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		if !known[name] {
+			return fmt.Errorf("--config: there is no flag %q", name)
+		}
+	}
+	return nil
+}
+
+// Resolve returns the value of a flag. The environment comes first, but kong asks here nevertheless.
+func (s settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	for _, env := range flag.Envs {
+		if _, set := os.LookupEnv(env); set {
+			return nil, nil
+		}
+	}
+	return s[flag.Name], nil
 }
 
 func logger(c *commands, w io.Writer) *slog.Logger {

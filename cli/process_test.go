@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // asProcess makes this test binary a stockflow: its arguments are then the command line.
@@ -82,7 +83,13 @@ func (p *process) kill() {
 
 // exit waits for the end of the process and returns its exit code, -1 if it was killed.
 func (p *process) exit() int {
-	<-p.ended
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(generous):
+		p.kill()
+		p.t.Errorf("the process did not end: %s", p.stderr.String())
+	}
 	return p.cmd.ProcessState.ExitCode()
 }
 

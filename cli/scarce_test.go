@@ -26,6 +26,9 @@ func TestScarceGoodsAreNotSoldTwice(t *testing.T) {
 	var mu sync.Mutex
 	var orders []row
 	sideBySide(shoppers, 25*shoppers, func(i int) {
+		if t.Failed() {
+			return // an order without outcome takes its time
+		}
 		answer := client.want("POST", "/v1/orders", scarceOrder(i), 201)
 		mu.Lock()
 		defer mu.Unlock()

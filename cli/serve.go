@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"stockflow/api"
 	"stockflow/broker"
 )
 
@@ -17,9 +18,22 @@ type Serve struct {
 	Data       string   `help:"Directory of all that is kept." default:"./data"`
 	Brokers    []string `help:"Kafka brokers to use, HOST:PORT,...; without any, a broker is embedded." placeholder:"HOST:PORT"`
 	Partitions int32    `help:"Partitions of every log and table, when they are made." default:"8"`
-	Roles      []string `help:"What this process does: all, or some of api, order, inventory, shipment." default:"all" enum:"all,api,order,inventory,shipment"`
+	Roles      []string `help:"What this process does: all, or some of api, order, inventory, shipment, notification." default:"all" enum:"all,api,order,inventory,shipment,notification"`
+
+	MaxInFlight    int     `help:"Requests that are answered at once; what is beyond is answered with 503. 0 is no limit." default:"512"`
+	MaxConnections int     `help:"Connections that are open at once; when there are more, the one that was quiet for the longest is closed. 0 is no limit." default:"2048"`
+	RateLimit      float64 `help:"Requests a second from one client address; what is beyond is answered with 429. 0 is no limit." default:"0"`
+
+	Mail mailFlags `embed:""`
 
 	broker []broker.Option // of the embedded broker; no flag sets it
+}
+
+// Validate returns what is wrong with the flags.
+func (s Serve) Validate() error { return s.pressure().Check() }
+
+func (s Serve) pressure() api.Pressure {
+	return api.Pressure{InFlight: s.MaxInFlight, Connections: s.MaxConnections, Rate: s.RateLimit}
 }
 
 // Run serves until SIGINT or SIGTERM, or until something ends that it can't do without.
@@ -33,9 +47,11 @@ func (s Serve) Run(stdout io.Writer, log *slog.Logger) error {
 	for _, line := range server.Listening() {
 		fmt.Fprintln(stdout, line)
 	}
-	if server.WaitReady(ctx) == nil {
-		fmt.Fprintln(stdout, "ready")
-	}
+	go func() { // beside Wait: a part may end before all are ready
+		if server.WaitReady(ctx) == nil {
+			fmt.Fprintln(stdout, "ready")
+		}
+	}()
 	err = server.Wait(ctx)
 	stop() // a second signal ends the process at once
 	if err == nil {

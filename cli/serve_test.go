@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -92,9 +95,8 @@ func TestADirectoryIsForOneProcess(t *testing.T) {
 	client.want("POST", lampPath+"/receipts", fiveUnits, 200)
 }
 
-// TestAPortThatIsTakenIsNamed, and nothing is left open by a start that failed.
+// TestAPortThatIsTakenIsNamed, with the flag that names another.
 func TestAPortThatIsTakenIsNamed(t *testing.T) {
-	dir := t.TempDir()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -102,13 +104,30 @@ func TestAPortThatIsTakenIsNamed(t *testing.T) {
 	defer taken.Close()
 	address := taken.Addr().String()
 	var stdout, stderr strings.Builder
-	if code := run([]string{"serve", "--http", address, "--data", dir}, &stdout, &stderr); code != 1 {
+	if code := run([]string{"serve", "--http", address, "--data", t.TempDir()}, &stdout, &stderr); code != 1 {
 		t.Errorf("the exit code is %d", code)
 	}
 	for _, want := range []string{"--http", address, "in use"} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("the error is %q, expected %q in it", stderr.String(), want)
 		}
+	}
+}
+
+// TestAStartThatFailsLeavesNothingOpen fails at a file that is no list of topics, when the broker runs already. As soon
+// as the file is gone, another may open the directory.
+func TestAStartThatFailsLeavesNothingOpen(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "topics.json")
+	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serve := Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8}
+	if _, err := serve.Start(t.Context(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("the start fails with %v, expected %s in it", err, file)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
 	}
 	open(t, dir)
 }

@@ -18,6 +18,7 @@ import (
 	"stockflow/api"
 	"stockflow/broker"
 	"stockflow/engine"
+	"stockflow/mail"
 	"stockflow/processors"
 	"stockflow/views"
 )
@@ -32,10 +33,15 @@ type Server struct {
 	partitions int32
 	realm      []byte
 	groups     []*engine.Group
-	tables     *views.Tables
-	emitter    *engine.Emitter
-	api        *api.Server
-	listener   net.Listener
+
+	notifications *engine.Group // one of groups, nil if there is none
+	writer        *mail.Writer
+	outlet        mail.Outlet
+
+	tables   *views.Tables
+	emitter  *engine.Emitter
+	api      *api.Server
+	listener net.Listener
 
 	ended chan error // what ended by itself
 	parts []part     // in the order in which they were started
@@ -55,7 +61,7 @@ const remember = time.Minute
 func (s Serve) Start(ctx context.Context, log *slog.Logger) (*Server, error) {
 	server := &Server{serve: s, log: log, registry: prometheus.NewRegistry(), ended: make(chan error, 8)}
 	for _, step := range []func(context.Context) error{
-		server.listen, server.openBroker, server.openTopics, server.startViews, server.startProcessors, server.startHTTP,
+		server.listen, server.prepareMail, server.openBroker, server.openTopics, server.startViews, server.startProcessors, server.startHTTP, server.startMail,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, server.Stop())
@@ -86,15 +92,17 @@ func (s *Server) listen(context.Context) error {
 	return nil
 }
 
-func (s *Server) openBroker(context.Context) error {
+func (s *Server) openBroker(ctx context.Context) error {
 	if len(s.serve.Brokers) > 0 {
 		release, err := broker.Hold(s.serve.Data)
 		if err != nil {
 			return err
 		}
 		s.parts = append(s.parts, part{"data directory", release})
-		s.conn = broker.Connection{Brokers: s.serve.Brokers}
-		return nil
+		find, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		s.conn, err = broker.Connection{Brokers: s.serve.Brokers}.Recognize(find)
+		return err
 	}
 	embedded, err := broker.OpenEmbedded(s.serve.Data, append(s.serve.broker, broker.Logger(s.log))...)
 	if err != nil {
@@ -115,6 +123,7 @@ func topics() []broker.Topic {
 		{Name: processors.OrderTable, Kind: broker.Table},
 		{Name: processors.InventoryTable, Kind: broker.Table},
 		{Name: processors.ShipmentTable, Kind: broker.Table},
+		{Name: processors.NotificationTable, Kind: broker.Table},
 		{Name: engine.Letters, Kind: broker.Letters},
 	}
 }
@@ -181,6 +190,10 @@ func (s *Server) startProcessors(context.Context) error {
 	}
 	if s.serve.does("shipment") {
 		s.groups = append(s.groups, engine.NewGroup(processors.Shipment(m), c))
+	}
+	if s.serve.does("notification") {
+		s.notifications = engine.NewGroup(processors.Notification(m), c)
+		s.groups = append(s.groups, s.notifications)
 	}
 	s.start("processors", s.runGroups)
 	return nil
@@ -294,6 +307,9 @@ func (s *Server) Stop() error {
 	return errors.Join(errs...)
 }
 
+// patience is how long the brokers may take to answer at the start.
+const patience = 15 * time.Second
+
 // httpPatience is how long a stop waits for the requests that run.
 const httpPatience = 15 * time.Second
 
@@ -307,6 +323,7 @@ func (s *Server) startHTTP(context.Context) error {
 	s.parts = append(s.parts, part{"emitter", func() error { emitter.Close(); return nil }})
 	s.api, err = api.New(api.Config{
 		Tables: s.tables, Emitter: emitter, Realm: s.realm, Ready: s.Waiting, Registry: s.registry, Log: s.log,
+		Pressure: s.serve.pressure(),
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"stockflow/codecs/internal/wire"
 	"stockflow/processors/inventory"
+	"stockflow/processors/notification"
 	"stockflow/processors/order"
 	"stockflow/processors/shipment"
 )
@@ -38,6 +39,8 @@ func TestJSON(t *testing.T) {
 		{DecodeShipmentEvent, `{"dispatch":{"order_id":"o-1","carrier":"DHL","tracking_number":"X1"}}`,
 			Decoded{Type: "dispatch", Key: "o-1", Event: shipment.Dispatch{Carrier: "DHL", TrackingNumber: "X1"}}},
 		{DecodeShipmentEvent, `{"deliver":{"order_id":"o-1"}}`, Decoded{Type: "deliver", Key: "o-1", Event: shipment.Deliver{}}},
+		{DecodeNotificationEvent, `{"resend":{"order_id":"o-1","kind":"shipped"}}`,
+			Decoded{Type: "resend", Key: "o-1", Event: notification.Resend{Kind: notification.Shipped}}},
 	} {
 		c.want.Rules = 1
 		if got, err := c.decode([]byte(c.json)); err != nil || !reflect.DeepEqual(got, c.want) {
@@ -161,7 +164,13 @@ func TestPoisonOfOtherLogs(t *testing.T) {
 			"kind: is not known: 7; name: must not contain the character U+000A; email: must not contain the character U+000D; reason: must not contain the character U+0000; " +
 				"carrier: must not contain the character U+000A; tracking_number: must not contain the character U+000A; " +
 				"lines[0].sku: is missing; lines[0].quantity: must be 1 to 1000000000000000, is 0; lines[0].allocated: must be 0 to 1000000000000000, is -1", DecodeNotificationEvent},
-		{"no notification event", `{}`, "event: must be one of notify", DecodeNotificationEvent},
+		{"no notification event", `{}`, "event: must be one of sent, failed, resend, begin", DecodeNotificationEvent},
+		{"sent", `{"sent":{"order_id":"/","kind":"Shipped"}}`, `kind: must be confirmed, backordered, rejected, shipped, delivered or cancelled, is "Shipped"; ` +
+			"round: must be 1 to 1000000000, is 0; attempts: must be 1 to 1000000000, is 0; order_id: must not contain a slash", DecodeNotificationEvent},
+		{"failed", `{"failed":{"kind":"shipped","round":-1,"attempts":1000000001,"reason":"\n"}}`,
+			"round: must be 1 to 1000000000, is -1; attempts: must be 1 to 1000000000, is 1000000001; reason: must not contain the character U+000A", DecodeNotificationEvent},
+		{"resend", `{"resend":{"order_id":"o-1"}}`,
+			`kind: must be confirmed, backordered, rejected, shipped, delivered or cancelled, is ""`, DecodeNotificationEvent},
 	} {
 		checkPoison(t, c.name, c.value, c.want, c.decode)
 	}

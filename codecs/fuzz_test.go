@@ -54,6 +54,11 @@ func FuzzShipmentRow(f *testing.F) {
 	fuzzRow(f, EncodeShipmentRow, DecodeShipmentRow)
 }
 
+func FuzzNotificationRow(f *testing.F) {
+	f.Add(EncodeNotificationRow(seenBy, notificationRow))
+	fuzzRow(f, EncodeNotificationRow, DecodeNotificationRow)
+}
+
 func fuzzRow[S any](f *testing.F, encode func(Head, S) []byte, decode func([]byte) (Head, S, error)) {
 	f.Fuzz(func(t *testing.T, row []byte) {
 		_, _ = DecodeHead(row)
@@ -68,6 +73,7 @@ func FuzzHeaders(f *testing.F) {
 	f.Add([]byte("order-events/3/1042/0"))
 	f.Add(EncodeTaken([]Taken{{Offset: 9, Refusal: "below_zero"}}))
 	f.Add(EncodeDeadLetter(deadLetter))
+	f.Add(EncodeDeadLetter(deadLetterNote))
 	f.Add([]byte("\x2a\x00\x32\x00\x42\x02\x12\x00")) // a dead letter with empty bytes, as others may write them
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if o, err := ParseOrigin(b); err == nil && string(EncodeOrigin(o)) != string(b) {

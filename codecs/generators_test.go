@@ -4,6 +4,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stockflow/processors/inventory"
+	"stockflow/processors/notification"
 	"stockflow/processors/order"
 	"stockflow/processors/shipment"
 )
@@ -83,6 +84,22 @@ func anyShipment(t *rapid.T) shipment.State {
 			return shipment.Change{Status: status(), At: rapid.Int64().Draw(t, "at")}
 		}),
 	}
+}
+
+func anyNotification(t *rapid.T) notification.State {
+	text := func(name string) string { return rapid.String().Draw(t, name) }
+	n := func(name string) int64 { return rapid.Int64().Draw(t, name) }
+	return notification.State{Mails: list(t, 5, func() notification.Mail {
+		return notification.Mail{
+			Notify: notification.Notify{Kind: rapid.SampledFrom(notification.Kinds).Draw(t, "kind"),
+				Name: text("name"), Email: text("email"), Reason: text("reason"), Carrier: text("carrier"), TrackingNumber: text("number"),
+				Lines: list(t, 3, func() notification.Line {
+					return notification.Line{SKU: text("sku"), Quantity: n("quantity"), Allocated: n("allocated")}
+				})},
+			More: n("more"), Status: rapid.SampledFrom(notification.Statuses).Draw(t, "status"),
+			Round: n("round"), Attempts: n("attempts"), Failure: text("failure"), Asked: n("asked"), Since: n("since"),
+		}
+	})}
 }
 
 // list draws up to most elements; none is nil.

@@ -116,6 +116,8 @@ func TestGoldenRows(t *testing.T) {
 		checkRow(t, row, h.head, inventoryRow, DecodeInventoryRow)
 		row = checkGolden(t, known, "shipment-table/row"+h.name, EncodeShipmentRow(h.head, shipmentRow))
 		checkRow(t, row, h.head, shipmentRow, DecodeShipmentRow)
+		row = checkGolden(t, known, "notification-table/row"+h.name, EncodeNotificationRow(h.head, notificationRow))
+		checkRow(t, row, h.head, notificationRow, DecodeNotificationRow)
 	}
 }
 
@@ -143,21 +145,24 @@ func TestGoldenTaken(t *testing.T) {
 }
 
 func TestGoldenDeadLetter(t *testing.T) {
-	value := checkGolden(t, golden(t), "dead-letters/letter", EncodeDeadLetter(deadLetter))
-	if got, err := DecodeDeadLetter(value); err != nil || !reflect.DeepEqual(got, deadLetter) {
-		t.Errorf("got %+v, %v", got, err)
+	known := golden(t)
+	for name, letter := range map[string]DeadLetter{"dead-letters/letter": deadLetter, "dead-letters/note": deadLetterNote} {
+		value := checkGolden(t, known, name, EncodeDeadLetter(letter))
+		if got, err := DecodeDeadLetter(value); err != nil || !reflect.DeepEqual(got, letter) {
+			t.Errorf("%s: got %+v, %v", name, got, err)
+		}
 	}
 }
 
 // TestGoldenIsUsed fails when an example is taken away: what logs hold must be readable for ever.
 func TestGoldenIsUsed(t *testing.T) {
-	used := map[string]bool{"header/taken": true, "dead-letters/letter": true}
+	used := map[string]bool{"header/taken": true, "dead-letters/letter": true, "dead-letters/note": true}
 	for _, l := range logs {
 		for _, x := range l.events {
 			used[l.log+"/"+x.golden] = true
 		}
 	}
-	for _, table := range []string{"order-table", "inventory-table", "shipment-table"} {
+	for _, table := range []string{"order-table", "inventory-table", "shipment-table", "notification-table"} {
 		used[table+"/row"], used[table+"/row-new"] = true, true
 	}
 	for name := range golden(t) {

@@ -51,7 +51,8 @@ type Sent struct {
 	Log, Key string
 }
 
-// DeadLetter is a message that could not be taken, as it was, and why.
+// DeadLetter is a message that could not be taken, as it was, and why. Topic, Partition and Offset are its name: one that
+// is in the log twice is one letter.
 type DeadLetter struct {
 	Topic     string
 	Partition int32
@@ -62,6 +63,17 @@ type DeadLetter struct {
 	NoValue   bool // it had no value at all, which is not the same as an empty one
 	Headers   []Header
 	Reason    string
+	// Redrive, if not nil, makes this a note in the same log: the letter of that name was sent again. Of the other fields
+	// a note has At and Key, as the letter has them, so that it lies behind the letter in its partition.
+	Redrive *Redrive
+}
+
+// Redrive says how a dead letter was sent again.
+type Redrive struct {
+	ID        string // the message's header redrive, see RedriveID
+	Repaired  bool   // another value was sent than the letter's
+	Partition int32  // where it is now, in the letter's topic
+	Offset    int64
 }
 
 // Header is a header of a record.

@@ -78,6 +78,10 @@ func TestDeadLetterKeepsAll(t *testing.T) {
 			Offset: rapid.Int64().Draw(t, "offset"), At: rapid.Int64().Draw(t, "at"), Key: some("key"), Value: some("value"),
 			NoValue: rapid.Bool().Draw(t, "no value"), Reason: rapid.String().Draw(t, "reason"),
 			Headers: list(t, 3, func() Header { return Header{Key: string(some("header")), Value: some("its value")} })}
+		if rapid.Bool().Draw(t, "note") {
+			d.Redrive = &Redrive{ID: rapid.String().Draw(t, "id"), Repaired: rapid.Bool().Draw(t, "repaired"),
+				Partition: rapid.Int32().Draw(t, "now in"), Offset: rapid.Int64().Draw(t, "now at")}
+		}
 		if got, err := DecodeDeadLetter(EncodeDeadLetter(d)); err != nil || !reflect.DeepEqual(got, d) {
 			t.Fatalf("%+v comes back as %+v, %v", d, got, err)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"stockflow/codecs/internal/wire"
 	"stockflow/processors/inventory"
+	"stockflow/processors/notification"
 	"stockflow/processors/order"
 )
 
@@ -84,6 +85,21 @@ func TestLargestInventoryRow(t *testing.T) {
 	checkRow(t, row, h, s, DecodeInventoryRow)
 }
 
+// TestLargestNotificationRow: an order has up to five e-mails, and the machine bounds the lines of each.
+func TestLargestNotificationRow(t *testing.T) {
+	wide := strings.Repeat("渡", maxText)
+	mail := notification.Mail{Notify: notification.Notify{Kind: 1, Name: wide, Email: wide, Reason: wide,
+		Carrier: wide[:3*maxShipping], TrackingNumber: wide[:3*maxShipping],
+		Lines: repeated(notification.Line{SKU: wide[:maxIDBytes], Quantity: math.MaxInt64, Allocated: math.MaxInt64}, notification.ShownLines)},
+		More: order.MaxLines, Status: notification.StatusFailed, Round: maxTries, Attempts: maxTries,
+		Failure: strings.Repeat("渡", notification.MaxReason), Asked: math.MaxInt64, Since: math.MaxInt64}
+	row := EncodeNotificationRow(Head{}, notification.State{Mails: repeated(mail, 5)})
+	t.Logf("%d bytes", len(row))
+	if len(row) >= 48<<10 {
+		t.Errorf("%d bytes", len(row))
+	}
+}
+
 // TestRefusalsAreKnown: an order's row writes every reason that the inventory machine may give.
 func TestRefusalsAreKnown(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "../processors/inventory/message.go", nil, parser.ParseComments)
@@ -148,6 +164,11 @@ func TestTornRows(t *testing.T) {
 	if _, _, err := DecodeShipmentRow(mustMarshal(&wire.ShipmentRow{Head: head, History: []*wire.ShipmentChange{{Status: 5}}})); err == nil {
 		t.Error("status 5 in the history of a shipment is taken")
 	}
+	for _, m := range []*wire.Mail{{}, {Status: 1}, {Status: 1, Notify: &wire.Notify{Kind: 7}}, {Notify: &wire.Notify{Kind: 1}}, {Status: 4, Notify: &wire.Notify{Kind: 1}}} {
+		if _, s, err := DecodeNotificationRow(mustMarshal(&wire.NotificationRow{Head: head, Mails: []*wire.Mail{m}})); err == nil {
+			t.Errorf("an e-mail is taken as %+v", s)
+		}
+	}
 	for _, row := range [][]byte{nil, {0x10, 1}, {0x0a, 5, 1}, {0x0a, 1, 0xff}} {
 		if h, err := DecodeHead(row); err == nil {
 			t.Errorf("%x: head %v", row, h)
@@ -188,6 +209,9 @@ func TestRoundTrips(t *testing.T) {
 	}))
 	t.Run("shipment", rapid.MakeCheck(func(t *rapid.T) {
 		roundTrip(t, anyShipment(t), EncodeShipmentRow, DecodeShipmentRow)
+	}))
+	t.Run("notification", rapid.MakeCheck(func(t *rapid.T) {
+		roundTrip(t, anyNotification(t), EncodeNotificationRow, DecodeNotificationRow)
 	}))
 }
 

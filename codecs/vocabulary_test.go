@@ -72,6 +72,10 @@ var logs = []logCodec{
 			Reason: order.ReasonNothing, Lines: []notification.Line{{SKU: "lamp", Quantity: 2}}}},
 		{"notify-shipped", true, notification.Notify{Kind: notification.Shipped, Name: "Ada", Email: "ada@example.org",
 			Lines: []notification.Line{{SKU: "lamp", Quantity: 2, Allocated: 2}}, Carrier: "DHL", TrackingNumber: "X1"}},
+		{"sent", false, notification.Sent{Kind: notification.Confirmed, Round: 1, Attempts: 1}},
+		{"failed", false, notification.Failed{Kind: notification.Shipped, Round: 2, Attempts: 3, Reason: "554 no such mailbox"}},
+		{"resend", false, notification.Resend{Kind: notification.Shipped}},
+		{"begin", false, notification.Begin{}},
 	}},
 }
 
@@ -130,8 +134,21 @@ var shipmentRow = shipment.State{
 	History: []shipment.Change{{Status: shipment.StatusScheduled, At: 1_291_190_400_000}, {Status: shipment.StatusDispatched, At: 1_291_190_400_009}},
 }
 
+var notificationRow = notification.State{Mails: []notification.Mail{
+	{Notify: notification.Notify{Kind: notification.Confirmed, Name: "Ada", Email: "ada@example.org"},
+		Status: notification.StatusSent, Round: 1, Attempts: 2, Asked: 1_291_190_400_000, Since: 1_291_190_400_009},
+	{Notify: notification.Notify{Kind: notification.Shipped, Name: "Ada", Email: "ada@example.org", Reason: "none",
+		Lines: []notification.Line{{SKU: "lamp", Quantity: 2, Allocated: 1}, {SKU: "table", Quantity: 1}}, Carrier: "DHL", TrackingNumber: "X1"},
+		More: 7, Status: notification.StatusFailed, Round: 3, Attempts: 1, Failure: "554 no such mailbox", Asked: 1_291_190_500_000, Since: 1_291_190_500_009},
+}}
+
 var deadLetter = DeadLetter{
 	Topic: "order-events", Partition: 3, Offset: 1042, At: 1_291_190_400_000,
 	Key: []byte("o-1"), Value: []byte("\xffnot an order"), Reason: "not Protobuf of this log: unexpected EOF",
 	Headers: []Header{{Key: "origin", Value: []byte("x")}, {Key: "\xfe"}, {}},
+}
+
+var deadLetterNote = DeadLetter{
+	Topic: "order-events", Partition: 3, Offset: 1042, At: 1_291_190_400_000, Key: []byte("o-1"),
+	Redrive: &Redrive{ID: "order-events/3/1042#2", Repaired: true, Partition: 3, Offset: 2001},
 }

@@ -49,7 +49,7 @@ func (w worker[S]) process(ctx goka.Context, value any) {
 		w.instance.fail(errEnded)
 		return
 	}
-	if !l.deliver(ctx.Offset()) {
+	if !l.deliver(ctx.Offset(), ctx.Timestamp().UnixMilli()) {
 		return
 	}
 	d := delivery[S]{worker: w, ctx: ctx, lane: l, record: recordOf(ctx, value)}
@@ -114,7 +114,11 @@ func (d *delivery[S]) putAside(u *Unreadable) error {
 // fold takes the message into its row: outputs first, then the row, which the producer holds back until the
 // outputs are acknowledged.
 func (d *delivery[S]) fold(in Incoming) error {
-	row, err := d.row(in.Key)
+	data, err := d.lane.store.Get(in.Key)
+	if err != nil {
+		return err
+	}
+	row, err := d.rowOf(in.Key, data)
 	if err != nil {
 		d.park(err.Error())
 		return nil
@@ -133,22 +137,22 @@ func (d *delivery[S]) fold(in Incoming) error {
 	}
 	taken := codecs.Taken{Offset: in.Offset, Refusal: res.Refusal, Origin: in.Origin}
 	for _, o := range res.Outputs {
-		d.emit(o.Log, o.Key, o.Type, o.Value)
+		d.emit(o.Log, o.Key, o.Type, o.Value, nil)
 		taken.Sent = append(taken.Sent, codecs.Sent{Log: o.Log, Key: o.Key})
 	}
 	d.ctx.SetValue(d.machine.EncodeRow(next.Head, next.State), goka.WithCtxEmitHeaders(goka.Headers{
 		codecs.HeaderTaken: codecs.EncodeTaken([]codecs.Taken{taken}),
 	}))
-	d.instance.metrics.taken(in.At)
+	d.instance.metrics.messages.Inc()
 	if d.machine.Observe != nil {
 		d.machine.Observe(row.State, in, res)
 	}
 	return nil
 }
 
-// row reads the row of a key.
-func (d *delivery[S]) row(key string) (Row[S], error) {
-	data, _ := d.ctx.Value().([]byte)
+// rowOf decodes the row of a key. The lane's store is asked for it and not goka's context, which makes no row of a
+// read that failed while the session ends: the message would be folded into nothing.
+func (d *delivery[S]) rowOf(key string, data []byte) (Row[S], error) {
 	if data == nil {
 		return NoRow[S](), nil
 	}
@@ -171,8 +175,9 @@ func (d *delivery[S]) apply(row Row[S], in Incoming) (next Row[S], res Result[S]
 	return next, res, nil
 }
 
-// emit sends an output with its origin, which is this message and the output's place among its outputs.
-func (d *delivery[S]) emit(log, key, typ string, value []byte) {
+// emit sends an output with its origin, which is this message and the output's place among its outputs. more are
+// headers beside those that every output has.
+func (d *delivery[S]) emit(log, key, typ string, value []byte, more goka.Headers) {
 	headers := goka.Headers{
 		codecs.HeaderOrigin: codecs.EncodeOrigin(codecs.Origin{
 			Log: d.machine.Log, Partition: d.record.Partition, Offset: d.record.Offset, Index: d.sent,
@@ -183,17 +188,25 @@ func (d *delivery[S]) emit(log, key, typ string, value []byte) {
 	if trace := d.ctx.Headers()[codecs.HeaderTraceParent]; trace != nil {
 		headers[codecs.HeaderTraceParent] = trace
 	}
+	for k, v := range more {
+		headers[k] = v
+	}
 	d.sent++
 	d.ctx.Emit(goka.Stream(log), key, value, goka.WithCtxEmitHeaders(headers))
 }
 
-// move sends a message to the partition of its key. It is taken there, once: its origin says which message it was.
+// move sends a message to the partition of its key. It is taken there, once: its origin says which message it was, or
+// its redrive id, which it keeps, as there may be more messages of it.
 func (d *delivery[S]) move(in Incoming) error {
 	if in.Emitted {
 		return d.letter(fmt.Sprintf("%s is sent by machines alone, and key %q belongs to another partition", in.Type, in.Key))
 	}
 	d.instance.metrics.moved.Inc()
-	d.emit(d.machine.Log, in.Key, in.Type, d.record.Value)
+	var more goka.Headers
+	if d.record.Redrive != nil {
+		more = goka.Headers{codecs.HeaderRedrive: d.record.Redrive}
+	}
+	d.emit(d.machine.Log, in.Key, in.Type, d.record.Value, more)
 	return nil
 }
 
@@ -214,7 +227,7 @@ func (d *delivery[S]) letter(reason string) error {
 		d.park(fmt.Sprintf("the message is too large for a dead letter: %d bytes", len(value)))
 		return nil
 	}
-	d.emit(Letters, d.record.Key, "dead_letter", value)
+	d.emit(Letters, d.record.Key, "dead_letter", value, nil)
 	return nil
 }
 

@@ -189,3 +189,20 @@ func TestAFailureWhileStoppingIsNotCommitted(t *testing.T) {
 		})
 	}
 }
+
+// A row that can't be read is not a row that isn't there: its message is folded once it can be read.
+func TestAMessageWaitsForADiskThatFails(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1)
+	g, _ := b.run(toyMachine())
+	b.put(toyLog, "k", receive(5, "out"))
+	b.sums(map[string]int64{"k": 5})
+	g.mu.Lock()
+	store := g.life.lane(0).store
+	g.mu.Unlock()
+	must(t, store.flush())
+	must(t, store.db.Close()) // as if the disk were gone
+	b.put(toyLog, "k", receive(1, "out"))
+	b.sums(map[string]int64{"k": 6})
+	b.sink(2)
+}

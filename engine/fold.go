@@ -90,9 +90,14 @@ func keyOf(record, value string) (string, error) {
 }
 
 // readOrigin takes the origin and the redrive id from the headers. Types that only machines send must have one of
-// them, or a repeat could not be told; from outside, a type may carry an origin only as a moved message does.
+// them, or a repeat could not be told; from outside, a type may carry an origin only as a moved message does. A redrive
+// id stands for the origin: a dead letter that is sent again has lost its place behind the others of its source, so an
+// origin beside it, such as that of a redriven message which was moved, says nothing.
 func (m Machine[S]) readOrigin(r Record, in *Incoming) error {
 	if r.Redrive != nil {
+		if len(r.Redrive) == 0 { // all that had it would count as one
+			return fmt.Errorf("the header %s is empty", codecs.HeaderRedrive)
+		}
 		in.Redrive = hashOf(r.Redrive)
 		return nil
 	}

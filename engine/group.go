@@ -106,7 +106,7 @@ func (g *Group) live(ctx context.Context) error {
 	defer client.Close()
 	life, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	i := g.newInstance(client, stop)
+	i := g.newInstance(life, client, stop)
 	p, err := goka.NewProcessor(i.conn.Brokers, g.build(i), g.options(i)...)
 	if err != nil {
 		return fmt.Errorf("building the processor of %s: %w", g.name, err)
@@ -118,7 +118,7 @@ func (g *Group) live(ctx context.Context) error {
 	})
 	defer giveUp()
 	go i.watchIdle(life)
-	go g.watchLag(life, kadm.NewClient(client))
+	go g.watchLag(life, i, kadm.NewClient(client))
 	go func() {
 		_ = p.WaitForReadyContext(life) // its end is seen elsewhere
 		g.change()
@@ -136,12 +136,12 @@ func (i *instance) cause() error {
 	return nil
 }
 
-func (g *Group) newInstance(client *kgo.Client, stop context.CancelCauseFunc) *instance {
+func (g *Group) newInstance(life context.Context, client *kgo.Client, stop context.CancelCauseFunc) *instance {
 	b := &g.base
 	return &instance{
 		group: b.group, input: b.input, table: b.table, partitions: b.partitions,
 		conn: b.conn, dir: b.dir, log: b.log, metrics: b.metrics, flaws: b.flaws,
-		ends: newEnds(kadm.NewClient(client), g.logs), stop: stop,
+		ends: newEnds(kadm.NewClient(client), g.logs), life: life, stop: stop,
 		lanes: map[int32]*lane{}, halts: map[int32]string{}, changed: g.change,
 	}
 }
@@ -236,7 +236,7 @@ func (i *instance) halted() []string {
 }
 
 // watchLag keeps the lag metrics until ctx ends.
-func (g *Group) watchLag(ctx context.Context, admin *kadm.Client) {
+func (g *Group) watchLag(ctx context.Context, i *instance, admin *kadm.Client) {
 	tick := time.NewTicker(idleCheck)
 	defer tick.Stop()
 	for {
@@ -251,12 +251,22 @@ func (g *Group) watchLag(ctx context.Context, admin *kadm.Client) {
 		}
 		behind := float64(lags[g.name].Lag.Total())
 		g.metrics.all.lag.WithLabelValues(g.name).Set(behind)
-		var age float64
-		if last := g.metrics.lastAt.Load(); behind > 0 && last > 0 {
-			age = time.Since(time.UnixMilli(last)).Seconds()
-		}
-		g.metrics.all.lagTime.WithLabelValues(g.name).Set(age)
+		g.metrics.all.lagTime.WithLabelValues(g.name).Set(i.oldest(lags[g.name].Lag))
 	}
+}
+
+// oldest returns how many seconds ago the log took in the message that a partition of this instance is at, of those
+// that are behind; the largest of them.
+func (i *instance) oldest(lags kadm.GroupLag) float64 {
+	var age time.Duration
+	for _, l := range i.owned() {
+		if lag, ok := lags.Lookup(i.input, l.partition); ok && lag.Lag > 0 {
+			if at := l.reached(); at > 0 {
+				age = max(age, time.Since(time.UnixMilli(at)))
+			}
+		}
+	}
+	return age.Seconds()
 }
 
 func sortHeaders(h []codecs.Header) {

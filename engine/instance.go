@@ -27,8 +27,9 @@ type instance struct {
 	metrics             groupMetrics
 	flaws               flaws
 	ends                *ends
+	life                context.Context         // ends with the processor
 	stop                context.CancelCauseFunc // ends the processor
-	changed             func()                  // is called when a partition has stopped
+	changed             func()                  // is called when a partition is at work, or has stopped
 
 	mu       sync.Mutex // guards what follows
 	lanes    map[int32]*lane
@@ -103,7 +104,7 @@ func (i *instance) buildStorage(table string, partition int32) (storage.Storage,
 // foreign has changelog records read that this instance did not write.
 func (i *instance) foreign(l *lane, from, to int64) {
 	i.repairs.Go(func() {
-		if err := i.readForeign(context.Background(), l, from, to); err != nil {
+		if err := i.readForeign(i.life, l, from, to); err != nil {
 			i.fail(err)
 		}
 	})
@@ -129,6 +130,7 @@ func (s *laneStore) MarkRecovered() error {
 		return err
 	}
 	s.lane.send = s.instance.sendRow
+	defer s.instance.changed()
 	return s.lane.own()
 }
 
@@ -136,12 +138,22 @@ func (s *laneStore) MarkRecovered() error {
 func (s *laneStore) Close() error {
 	s.lane.fail(errEnded)
 	s.lane.close()
-	s.instance.mu.Lock()
-	if s.instance.lanes[s.lane.partition] == s.lane {
-		delete(s.instance.lanes, s.lane.partition)
-	}
-	s.instance.mu.Unlock()
+	s.instance.leave(s.lane)
 	return s.Store.Close()
+}
+
+// leave forgets a lane, and that it has halted: whoever owns the partition next finds out.
+func (i *instance) leave(l *lane) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.lanes[l.partition] != l {
+		return
+	}
+	delete(i.lanes, l.partition)
+	if _, halted := i.halts[l.partition]; halted {
+		delete(i.halts, l.partition)
+		i.metrics.all.halted.WithLabelValues(i.group, strconv.Itoa(int(l.partition))).Set(0)
+	}
 }
 
 // checkReach refuses logs that are shorter than what was taken from them.
@@ -154,7 +166,7 @@ func (i *instance) checkReach(l *lane) error {
 		if offset == noOffset {
 			continue
 		}
-		ok, err := i.ends.has(context.Background(), codecs.Origin{Log: s.log, Partition: s.partition, Offset: offset})
+		ok, err := i.ends.has(i.life, codecs.Origin{Log: s.log, Partition: s.partition, Offset: offset})
 		if err != nil {
 			return err
 		}

@@ -31,6 +31,7 @@ type lane struct {
 	sent    map[*held]bool                 // rows handed to the client and not acknowledged
 	next    int64                          // the changelog offset that our next record gets, if nobody else writes
 	input   prefix                         // delivered messages, by offset
+	at      int64                          // LogAppendTime of the last message that came
 	halted  int64                          // no message from this offset on is ever done; noOffset for none
 	err     error                          // why the lane takes no more rows
 	closed  bool
@@ -44,6 +45,10 @@ type lane struct {
 
 // maxQueue bounds the rows that wait, so that a log that is slow to take them slows the partition down.
 const maxQueue = 10_000
+
+// maxTaken bounds the header taken of a row that replaces others. A row that would get more is sent behind the one
+// that waits.
+const maxTaken = 256 << 10
 
 // held is a row on its way into the changelog.
 type held struct {
@@ -65,11 +70,23 @@ func newLane(partition int32, store *Store) *lane {
 
 // deliver notes that a message has come, before anything is done about it. It reports false when nothing may be
 // done: the lane has halted at an earlier message, which a row that took in this one would seem to have taken in too.
-func (l *lane) deliver(offset int64) bool {
+func (l *lane) deliver(offset, at int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.input.begin(offset)
-	return l.halted == noOffset
+	if l.halted != noOffset {
+		return false
+	}
+	l.at = at
+	return true
+}
+
+// reached returns the LogAppendTime of the last message that came, or of the one that the lane has halted at; 0 if
+// none has come.
+func (l *lane) reached() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.at
 }
 
 // done notes that all effects of a message are acknowledged. It returns the offset to mark, that of the first
@@ -131,7 +148,7 @@ func (l *lane) enqueue(h *held) error {
 	if l.err != nil {
 		return l.err
 	}
-	if old := l.waiting[h.key]; old != nil {
+	if old := l.waiting[h.key]; old != nil && len(old.taken)+len(h.taken) <= maxTaken {
 		old.gone = true
 		h.finish = append(old.finish, h.finish...)
 		h.taken = append(old.taken, h.taken...)

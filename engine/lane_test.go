@@ -203,12 +203,12 @@ func TestMeetingARowOfAnotherOwner(t *testing.T) {
 func TestAHaltedLaneDoesNothingMore(t *testing.T) {
 	s := newSlip(t)
 	for offset := range int64(2) {
-		if !s.deliver(offset) {
+		if !s.deliver(offset, 0) {
 			t.Fatalf("message %d was not to be taken", offset)
 		}
 	}
 	s.halt(1)
-	if s.deliver(2) {
+	if s.deliver(2, 0) {
 		t.Error("a message behind the halt was to be taken")
 	}
 	s.done(1)

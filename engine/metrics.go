@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"sync/atomic"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -42,7 +40,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		restarts:  counter("stockflow_processor_restarts_total", "Processors that ended with an error and were built anew."),
 		halted:    gauge("stockflow_partition_halted", "1 for a partition that has stopped at a message this program can't take.", "partition"),
 		lag:       gauge("stockflow_lag_records", "Messages in the group's log that are not committed yet."),
-		lagTime:   gauge("stockflow_lag_seconds", "Age of the last message taken while others wait, else 0."),
+		lagTime:   gauge("stockflow_lag_seconds", "Age of the message that the furthest behind of this process's partitions is at, 0 if none is behind."),
 	}
 }
 
@@ -51,20 +49,14 @@ type groupMetrics struct {
 	all                                                             *Metrics
 	group                                                           string
 	messages, repeats, moved, letters, foreign, recovered, restarts prometheus.Counter
-	lastAt                                                          *atomic.Int64 // LogAppendTime of the last message taken
 }
 
 func (m *Metrics) of(group string) groupMetrics {
 	return groupMetrics{
-		all: m, group: group, lastAt: new(atomic.Int64),
+		all: m, group: group,
 		messages: m.messages.WithLabelValues(group), repeats: m.repeats.WithLabelValues(group),
 		moved: m.moved.WithLabelValues(group), letters: m.letters.WithLabelValues(group),
 		foreign: m.foreign.WithLabelValues(group), recovered: m.recovered.WithLabelValues(group),
 		restarts: m.restarts.WithLabelValues(group),
 	}
-}
-
-func (g groupMetrics) taken(at int64) {
-	g.messages.Inc()
-	g.lastAt.Store(at)
 }

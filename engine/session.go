@@ -20,7 +20,7 @@ func (c consumerGroup) Consume(ctx context.Context, topics []string, h sarama.Co
 		if err != nil || ctx.Err() != nil {
 			return err
 		}
-		c.instance.log.Info("rebalancing", "group", c.instance.group)
+		c.instance.log.Info("rebalancing")
 	}
 }
 

@@ -23,8 +23,9 @@ import (
 // It implements goka's storage.Storage. It begins by following: what is Set has come from the changelog. Own makes
 // it an owner's: what is Set waits in memory until acknowledged. Safe for concurrent use.
 type Store struct {
-	dir string
-	log func(msg string, args ...any)
+	dir   string
+	log   func(msg string, args ...any)
+	index Index // see there; the zero Index is none
 
 	mu       sync.Mutex // guards what follows, up to flushing
 	owned    bool
@@ -87,7 +88,17 @@ func (s *Store) Open() error {
 		return fmt.Errorf("opening the store %s: %w", s.dir, err)
 	}
 	s.db = db
-	data, err := db.Get([]byte(offsetKey), nil)
+	if err := s.begin(); err != nil {
+		s.db = nil
+		return errors.Join(err, db.Close())
+	}
+	go s.flushLoop()
+	return nil
+}
+
+// begin reads the offset, and makes the index right before anyone reads it.
+func (s *Store) begin() error {
+	data, err := s.db.Get([]byte(offsetKey), nil)
 	switch {
 	case errors.Is(err, leveldb.ErrNotFound):
 	case err != nil:
@@ -97,7 +108,9 @@ func (s *Store) Open() error {
 			return fmt.Errorf("reading the offset of the store %s: %w", s.dir, err)
 		}
 	}
-	go s.flushLoop()
+	if err := s.reindex(); err != nil {
+		return fmt.Errorf("indexing the rows of the store %s: %w", s.dir, err)
+	}
 	return nil
 }
 
@@ -339,7 +352,10 @@ func (s *Store) flush() error {
 	}
 	s.mu.Unlock()
 
-	err := s.db.Write(batchOf(s.flushing, offset), nil)
+	batch, err := s.batchOf(s.flushing, offset)
+	if err == nil {
+		err = s.db.Write(batch, nil)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -350,9 +366,13 @@ func (s *Store) flush() error {
 	return nil
 }
 
-func batchOf(rows map[string][]byte, offset int64) *leveldb.Batch {
+// batchOf returns what makes of the rows on disk those that are given, and their entries in the index with them.
+func (s *Store) batchOf(rows map[string][]byte, offset int64) (*leveldb.Batch, error) {
 	b := new(leveldb.Batch)
 	for k, v := range rows {
+		if err := s.indexed(b, k, v); err != nil {
+			return nil, err
+		}
 		if v == nil {
 			b.Delete([]byte(rowPrefix + k))
 			continue
@@ -362,7 +382,7 @@ func batchOf(rows map[string][]byte, offset int64) *leveldb.Batch {
 	if offset != noOffset {
 		b.Put([]byte(offsetKey), strconv.AppendInt(nil, offset, 10))
 	}
-	return b
+	return b, nil
 }
 
 var _ storage.Storage = (*Store)(nil)

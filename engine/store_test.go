@@ -157,7 +157,7 @@ func fill(t *testing.T, dir string) {
 func readAll(t *testing.T, dir string) int {
 	s := NewStore(dir, func(string, ...any) {})
 	must(t, s.Open())
-	defer s.Close() //nolint:errcheck // it may be damaged
+	defer s.Close()
 	found := 0
 	for i := range fillRows {
 		v, err := s.Get(fmt.Sprintf("key-%d", i))

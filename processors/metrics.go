@@ -7,6 +7,7 @@ import (
 
 	"stockflow/engine"
 	"stockflow/processors/inventory"
+	"stockflow/processors/notification"
 	"stockflow/processors/order"
 	"stockflow/processors/shipment"
 )
@@ -21,6 +22,7 @@ type Metrics struct {
 	refusals     *prometheus.CounterVec
 	stock        *prometheus.CounterVec
 	shipments    *prometheus.CounterVec
+	mails        *prometheus.CounterVec
 	now          func() time.Time
 }
 
@@ -44,7 +46,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		shipments:    vec("stockflow_shipments_total", "Shipments that came to a status.", "status"),
 		now:          time.Now,
 	}
-	r.MustRegister(m.placed, m.outcomeTime)
+	m.mails = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "stockflow_mails_total", Help: "E-mails by what became of them: queued, sent, failed, or queued again by a resend.",
+	}, []string{"kind", "result"})
+	r.MustRegister(m.placed, m.outcomeTime, m.mails)
 	return m
 }
 
@@ -92,4 +97,22 @@ func (m *Metrics) shipment(before shipment.State, _ engine.Incoming, res engine.
 		return
 	}
 	m.shipments.WithLabelValues(res.State.Status.String()).Inc()
+}
+
+// notification observes the notification machine.
+func (m *Metrics) notification(before notification.State, _ engine.Incoming, res engine.Result[notification.State]) {
+	if m == nil {
+		return
+	}
+	for _, now := range res.State.Mails {
+		was, _ := before.Find(now.Kind)
+		if now.Status == was.Status {
+			continue
+		}
+		result := now.Status.String()
+		if now.Status == notification.StatusQueued && now.Round > 1 {
+			result = "resent"
+		}
+		m.mails.WithLabelValues(now.Kind.String(), result).Inc()
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"stockflow/codecs"
 	"stockflow/engine"
 	"stockflow/processors/inventory"
+	"stockflow/processors/notification"
 	"stockflow/processors/order"
 	"stockflow/processors/shipment"
 )
@@ -20,9 +21,10 @@ const (
 
 // The tables, each the fold of the log of the same name.
 const (
-	OrderTable     = "order-table"
-	InventoryTable = "inventory-table"
-	ShipmentTable  = "shipment-table"
+	OrderTable        = "order-table"
+	InventoryTable    = "inventory-table"
+	ShipmentTable     = "shipment-table"
+	NotificationTable = "notification-table"
 )
 
 // Order is the machine that conducts orders. m counts what it decides; nil counts nothing.
@@ -104,6 +106,22 @@ func Shipment(m *Metrics) engine.Machine[shipment.State] {
 				res.Outputs = append(res.Outputs, answerTo(o.OrderID, o.Answer))
 			}
 			return res
+		},
+	}
+}
+
+// Notification is the machine that keeps the outbox of e-mails. It sends none: package mail does.
+func Notification(m *Metrics) engine.Machine[notification.State] {
+	return engine.Machine[notification.State]{
+		Group: "notification", Log: NotificationEvents, Table: NotificationTable, Rules: notification.Rules,
+		Hears:     []string{OrderEvents},
+		Decode:    codecs.DecodeNotificationEvent,
+		DecodeRow: codecs.DecodeNotificationRow,
+		EncodeRow: codecs.EncodeNotificationRow,
+		Observe:   m.notification,
+		Apply: func(s notification.State, key string, at int64, d codecs.Decoded) engine.Result[notification.State] {
+			r := notification.Apply(s, notification.Message{OrderID: key, At: at, Rules: d.Rules, Event: d.Event})
+			return engine.Result[notification.State]{State: r.State, Refusal: r.Refusal, Unfit: r.Unfit}
 		},
 	}
 }

@@ -114,13 +114,14 @@ func (t *Table[S]) takeIn(ctx goka.UpdateContext, rows storage.Storage, key stri
 	}
 	taken := t.taken(ctx)
 	newest := value
+	arrived := arrival{key: key, partition: ctx.Partition(), offset: ctx.Offset(), row: value}
 	err = t.causes.place(t.folds, ctx.Partition(), taken, func() error {
 		old, err := rows.Get(key)
 		if err != nil {
 			return err
 		}
 		if have, err := headOf(old); err == nil && have.Newer(head) {
-			newest = old
+			newest, arrived.row = old, nil
 			return nil
 		}
 		return rows.Set(key, value)
@@ -133,6 +134,7 @@ func (t *Table[S]) takeIn(ctx goka.UpdateContext, rows storage.Storage, key stri
 	if t.watches.any(key) {
 		t.tell(key, newest, taken)
 	}
+	t.feed.tell(arrived)
 	return nil
 }
 

@@ -13,7 +13,8 @@ import (
 // isn't closed while it is read.
 type partition struct {
 	storage.Storage
-	recovered bool // guarded by the table's mu
+	indexed   *engine.Store // the same store, for lists
+	recovered bool          // guarded by the table's mu
 
 	onRecovered func()
 	onClose     func()
@@ -42,7 +43,8 @@ func (t *Table[S]) begin(n int, broken func(error)) {
 	t.partitions = make([]*partition, n)
 	for i := range t.partitions {
 		store := engine.NewStore(filepath.Join(t.dir, strconv.Itoa(i)), t.log.Warn)
-		p := &partition{Storage: store}
+		store.Index(t.storeIndex())
+		p := &partition{Storage: store, indexed: store}
 		p.onRecovered = func() { t.markRecovered(p) }
 		p.onClose = func() { t.end("its stores to be opened") }
 		t.partitions[i] = p

@@ -22,6 +22,8 @@ type Table[S any] struct {
 	watches watches[S]
 	folds   string  // the log that it is the fold of
 	causes  *causes // shared with the other tables; a table alone has its own
+	feed    feed
+	index   index[S] // for lists; it is set before the table is run
 
 	mu         sync.RWMutex // guards what follows; held to read for as long as a row is read
 	partitions []*partition // of the view that runs now, nil when none does

@@ -15,6 +15,7 @@ import (
 	"stockflow/codecs"
 	"stockflow/processors"
 	"stockflow/processors/inventory"
+	"stockflow/processors/notification"
 	"stockflow/processors/order"
 	"stockflow/processors/shipment"
 )
@@ -24,6 +25,8 @@ type Tables struct {
 	Orders    *Table[order.State]
 	Inventory *Table[inventory.State]
 	Shipments *Table[shipment.State]
+	Mails     *Table[notification.State]
+	Letters   *Letters // which are in no table
 
 	causes *causes
 }
@@ -45,14 +48,17 @@ func Open(conn broker.Connection, dir string, log *slog.Logger) *Tables {
 		Orders:    NewTable(processors.OrderTable, codecs.DecodeOrderRow, conn, dir, log),
 		Inventory: NewTable(processors.InventoryTable, codecs.DecodeInventoryRow, conn, dir, log),
 		Shipments: NewTable(processors.ShipmentTable, codecs.DecodeShipmentRow, conn, dir, log),
+		Mails:     NewTable(processors.NotificationTable, codecs.DecodeNotificationRow, conn, dir, log),
+		Letters:   NewLetters(conn, nil),
 	}
+	t.Orders.index, t.Inventory.index, t.Shipments.index, t.Mails.index = orderIndex, stockIndex, shipmentIndex, mailIndex
 	for _, table := range t.all() {
 		table.share(t.causes)
 	}
 	return t
 }
 
-func (t *Tables) all() []follower { return []follower{t.Orders, t.Inventory, t.Shipments} }
+func (t *Tables) all() []follower { return []follower{t.Orders, t.Inventory, t.Shipments, t.Mails} }
 
 // Run follows the tables until ctx ends; then they are closed, their rows on disk. Whoever reads them is to stop
 // before: a closed table answers nothing but ErrRecovering.

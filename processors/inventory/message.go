@@ -109,7 +109,7 @@ type NotWaiting struct {
 const (
 	RefusalUnknownSKU   = "unknown_sku"    // nothing of it was ever received or counted
 	RefusalInsufficient = "insufficient"   // fewer units on hand than asked for
-	RefusalHeld         = "held_by_others" // enough on hand, but other orders hold them and may give them back
+	RefusalHeld         = "held_by_others" // enough on hand (any, for UpTo), but other orders hold it and may give it back
 	RefusalQueueAhead   = "queue_ahead"    // others wait, and come first
 	RefusalQueueFull    = "queue_full"     // MaxQueue lines wait already
 )

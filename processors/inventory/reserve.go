@@ -33,10 +33,10 @@ func (s State) withholds(e Reserve) string {
 		return RefusalQueueAhead
 	case enough:
 		return ""
-	case s.OnHand() < e.Quantity:
+	case s.OnHand() < e.Quantity && (e.Mode != UpTo || s.OnHand() == 0):
 		return RefusalInsufficient
 	}
-	return RefusalHeld
+	return RefusalHeld // for UpTo, any unit given back would do
 }
 
 // hold reserves quantity units, of which there must be as many available, and returns where they are.

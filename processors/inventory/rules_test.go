@@ -94,7 +94,7 @@ func TestReserve(t *testing.T) {
 		{Reserve{"o1", 3, UpTo}, "o1 reserved main:3 | main 5/3"},
 		{Reserve{"o2", 3, UpTo}, "o2 reserved main:2 of 2 | main 5/5"},
 		{Reserve{"o3", 3, UpTo}, "o3 refused held_by_others of 0 | main 5/5"},
-		{Reserve{"o3", 6, UpTo}, "o3 refused insufficient of 0 | main 5/5"},
+		{Reserve{"o3", 6, UpTo}, "o3 refused held_by_others of 0 | main 5/5"},
 	})
 	tell(t, "a SKU is unknown until something of it was received or counted", []row{
 		{Reserve{"o1", 1, Exact}, "o1 refused unknown_sku of 0 | "},

@@ -426,7 +426,8 @@ func (x *Run) GetKeys() []string {
 	return nil
 }
 
-// DeadLetter is a record of the topic dead-letters: a message that could not be taken, as it was, and why.
+// DeadLetter is a record of the topic dead-letters: a message that could not be taken, as it was, and why. With a
+// redrive it is no letter but a note: the letter of this topic, partition and offset was sent again.
 type DeadLetter struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Topic     string                 `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
@@ -437,9 +438,11 @@ type DeadLetter struct {
 	Key   []byte `protobuf:"bytes,5,opt,name=key,proto3" json:"key,omitempty"`
 	Value []byte `protobuf:"bytes,6,opt,name=value,proto3" json:"value,omitempty"`
 	// It had no value at all, which is not the same as an empty one.
-	NoValue       bool      `protobuf:"varint,7,opt,name=no_value,json=noValue,proto3" json:"no_value,omitempty"`
-	Headers       []*Header `protobuf:"bytes,8,rep,name=headers,proto3" json:"headers,omitempty"`
-	Reason        string    `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	NoValue bool      `protobuf:"varint,7,opt,name=no_value,json=noValue,proto3" json:"no_value,omitempty"`
+	Headers []*Header `protobuf:"bytes,8,rep,name=headers,proto3" json:"headers,omitempty"`
+	Reason  string    `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	// In a note there are only the first four fields, the key, and this.
+	Redrive       *Redrive `protobuf:"bytes,10,opt,name=redrive,proto3" json:"redrive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -537,6 +540,85 @@ func (x *DeadLetter) GetReason() string {
 	return ""
 }
 
+func (x *DeadLetter) GetRedrive() *Redrive {
+	if x != nil {
+		return x.Redrive
+	}
+	return nil
+}
+
+// Redrive says how a dead letter was sent again.
+type Redrive struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its header "redrive".
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Another value was sent than the letter's.
+	Repaired bool `protobuf:"varint,2,opt,name=repaired,proto3" json:"repaired,omitempty"`
+	// Where it is now, in the letter's topic.
+	Partition     int32 `protobuf:"varint,3,opt,name=partition,proto3" json:"partition,omitempty"`
+	Offset        int64 `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Redrive) Reset() {
+	*x = Redrive{}
+	mi := &file_codecs_head_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Redrive) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Redrive) ProtoMessage() {}
+
+func (x *Redrive) ProtoReflect() protoreflect.Message {
+	mi := &file_codecs_head_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Redrive.ProtoReflect.Descriptor instead.
+func (*Redrive) Descriptor() ([]byte, []int) {
+	return file_codecs_head_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Redrive) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Redrive) GetRepaired() bool {
+	if x != nil {
+		return x.Repaired
+	}
+	return false
+}
+
+func (x *Redrive) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *Redrive) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
 // Header is a header of a record.
 type Header struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -549,7 +631,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_codecs_head_proto_msgTypes[8]
+	mi := &file_codecs_head_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -561,7 +643,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_codecs_head_proto_msgTypes[8]
+	mi := &file_codecs_head_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -574,7 +656,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_codecs_head_proto_rawDescGZIP(), []int{8}
+	return file_codecs_head_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Header) GetKey() []byte {
@@ -621,7 +703,7 @@ const file_codecs_head_proto_rawDesc = "" +
 	"\x04sent\x18\x04 \x03(\v2\x11.stockflow.v1.RunR\x04sent\"+\n" +
 	"\x03Run\x12\x10\n" +
 	"\x03log\x18\x01 \x01(\tR\x03log\x12\x12\n" +
-	"\x04keys\x18\x02 \x03(\tR\x04keys\"\xf3\x01\n" +
+	"\x04keys\x18\x02 \x03(\tR\x04keys\"\xa4\x02\n" +
 	"\n" +
 	"DeadLetter\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n" +
@@ -632,7 +714,14 @@ const file_codecs_head_proto_rawDesc = "" +
 	"\x05value\x18\x06 \x01(\fR\x05value\x12\x19\n" +
 	"\bno_value\x18\a \x01(\bR\anoValue\x12.\n" +
 	"\aheaders\x18\b \x03(\v2\x14.stockflow.v1.HeaderR\aheaders\x12\x16\n" +
-	"\x06reason\x18\t \x01(\tR\x06reason\"0\n" +
+	"\x06reason\x18\t \x01(\tR\x06reason\x12/\n" +
+	"\aredrive\x18\n" +
+	" \x01(\v2\x15.stockflow.v1.RedriveR\aredrive\"k\n" +
+	"\aRedrive\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
+	"\brepaired\x18\x02 \x01(\bR\brepaired\x12\x1c\n" +
+	"\tpartition\x18\x03 \x01(\x05R\tpartition\x12\x16\n" +
+	"\x06offset\x18\x04 \x01(\x03R\x06offset\"0\n" +
 	"\x06Header\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05valueB Z\x1estockflow/codecs/internal/wireb\x06proto3"
@@ -649,7 +738,7 @@ func file_codecs_head_proto_rawDescGZIP() []byte {
 	return file_codecs_head_proto_rawDescData
 }
 
-var file_codecs_head_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_codecs_head_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_codecs_head_proto_goTypes = []any{
 	(*Head)(nil),          // 0: stockflow.v1.Head
 	(*SeenLog)(nil),       // 1: stockflow.v1.SeenLog
@@ -659,19 +748,21 @@ var file_codecs_head_proto_goTypes = []any{
 	(*Taken)(nil),         // 5: stockflow.v1.Taken
 	(*Run)(nil),           // 6: stockflow.v1.Run
 	(*DeadLetter)(nil),    // 7: stockflow.v1.DeadLetter
-	(*Header)(nil),        // 8: stockflow.v1.Header
+	(*Redrive)(nil),       // 8: stockflow.v1.Redrive
+	(*Header)(nil),        // 9: stockflow.v1.Header
 }
 var file_codecs_head_proto_depIdxs = []int32{
 	1, // 0: stockflow.v1.Head.seen:type_name -> stockflow.v1.SeenLog
 	2, // 1: stockflow.v1.SeenLog.partitions:type_name -> stockflow.v1.SeenPartition
 	5, // 2: stockflow.v1.TakenList.taken:type_name -> stockflow.v1.Taken
 	6, // 3: stockflow.v1.Taken.sent:type_name -> stockflow.v1.Run
-	8, // 4: stockflow.v1.DeadLetter.headers:type_name -> stockflow.v1.Header
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	9, // 4: stockflow.v1.DeadLetter.headers:type_name -> stockflow.v1.Header
+	8, // 5: stockflow.v1.DeadLetter.redrive:type_name -> stockflow.v1.Redrive
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_codecs_head_proto_init() }
@@ -685,7 +776,7 @@ func file_codecs_head_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_codecs_head_proto_rawDesc), len(file_codecs_head_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -149,6 +149,7 @@ type NotificationEvent struct {
 	//	*NotificationEvent_Sent
 	//	*NotificationEvent_Failed
 	//	*NotificationEvent_Resend
+	//	*NotificationEvent_Begin
 	Event         isNotificationEvent_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -234,6 +235,15 @@ func (x *NotificationEvent) GetResend() *ResendMail {
 	return nil
 }
 
+func (x *NotificationEvent) GetBegin() *BeginMails {
+	if x != nil {
+		if x, ok := x.Event.(*NotificationEvent_Begin); ok {
+			return x.Begin
+		}
+	}
+	return nil
+}
+
 type isNotificationEvent_Event interface {
 	isNotificationEvent_Event()
 }
@@ -257,6 +267,11 @@ type NotificationEvent_Resend struct {
 	Resend *ResendMail `protobuf:"bytes,5,opt,name=resend,proto3,oneof"`
 }
 
+type NotificationEvent_Begin struct {
+	// The sender of e-mails writes this.
+	Begin *BeginMails `protobuf:"bytes,6,opt,name=begin,proto3,oneof"`
+}
+
 func (*NotificationEvent_Notify) isNotificationEvent_Event() {}
 
 func (*NotificationEvent_Sent) isNotificationEvent_Event() {}
@@ -264,6 +279,8 @@ func (*NotificationEvent_Sent) isNotificationEvent_Event() {}
 func (*NotificationEvent_Failed) isNotificationEvent_Event() {}
 
 func (*NotificationEvent_Resend) isNotificationEvent_Event() {}
+
+func (*NotificationEvent_Begin) isNotificationEvent_Event() {}
 
 // Notify asks for one e-mail to the customer of an order. It holds all that the e-mail says.
 type Notify struct {
@@ -631,6 +648,43 @@ func (x *ResendMail) GetKind() string {
 	return ""
 }
 
+// BeginMails says that a sender takes up the outbox of a partition. It changes nothing.
+type BeginMails struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginMails) Reset() {
+	*x = BeginMails{}
+	mi := &file_codecs_notification_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginMails) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginMails) ProtoMessage() {}
+
+func (x *BeginMails) ProtoReflect() protoreflect.Message {
+	mi := &file_codecs_notification_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginMails.ProtoReflect.Descriptor instead.
+func (*BeginMails) Descriptor() ([]byte, []int) {
+	return file_codecs_notification_proto_rawDescGZIP(), []int{6}
+}
+
 // NotificationRow is a row of notification-table: the e-mails of an order.
 type NotificationRow struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -643,7 +697,7 @@ type NotificationRow struct {
 
 func (x *NotificationRow) Reset() {
 	*x = NotificationRow{}
-	mi := &file_codecs_notification_proto_msgTypes[6]
+	mi := &file_codecs_notification_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +709,7 @@ func (x *NotificationRow) String() string {
 func (*NotificationRow) ProtoMessage() {}
 
 func (x *NotificationRow) ProtoReflect() protoreflect.Message {
-	mi := &file_codecs_notification_proto_msgTypes[6]
+	mi := &file_codecs_notification_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +722,7 @@ func (x *NotificationRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotificationRow.ProtoReflect.Descriptor instead.
 func (*NotificationRow) Descriptor() ([]byte, []int) {
-	return file_codecs_notification_proto_rawDescGZIP(), []int{6}
+	return file_codecs_notification_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *NotificationRow) GetHead() *Head {
@@ -709,7 +763,7 @@ type Mail struct {
 
 func (x *Mail) Reset() {
 	*x = Mail{}
-	mi := &file_codecs_notification_proto_msgTypes[7]
+	mi := &file_codecs_notification_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +775,7 @@ func (x *Mail) String() string {
 func (*Mail) ProtoMessage() {}
 
 func (x *Mail) ProtoReflect() protoreflect.Message {
-	mi := &file_codecs_notification_proto_msgTypes[7]
+	mi := &file_codecs_notification_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +788,7 @@ func (x *Mail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mail.ProtoReflect.Descriptor instead.
 func (*Mail) Descriptor() ([]byte, []int) {
-	return file_codecs_notification_proto_rawDescGZIP(), []int{7}
+	return file_codecs_notification_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Mail) GetNotify() *Notify {
@@ -797,13 +851,14 @@ var File_codecs_notification_proto protoreflect.FileDescriptor
 
 const file_codecs_notification_proto_rawDesc = "" +
 	"\n" +
-	"\x19codecs/notification.proto\x12\fstockflow.v1\x1a\x11codecs/head.proto\"\xf8\x01\n" +
+	"\x19codecs/notification.proto\x12\fstockflow.v1\x1a\x11codecs/head.proto\"\xaa\x02\n" +
 	"\x11NotificationEvent\x12\x14\n" +
 	"\x05rules\x18\x01 \x01(\rR\x05rules\x12.\n" +
 	"\x06notify\x18\x02 \x01(\v2\x14.stockflow.v1.NotifyH\x00R\x06notify\x12,\n" +
 	"\x04sent\x18\x03 \x01(\v2\x16.stockflow.v1.MailSentH\x00R\x04sent\x122\n" +
 	"\x06failed\x18\x04 \x01(\v2\x18.stockflow.v1.MailFailedH\x00R\x06failed\x122\n" +
-	"\x06resend\x18\x05 \x01(\v2\x18.stockflow.v1.ResendMailH\x00R\x06resendB\a\n" +
+	"\x06resend\x18\x05 \x01(\v2\x18.stockflow.v1.ResendMailH\x00R\x06resend\x120\n" +
+	"\x05begin\x18\x06 \x01(\v2\x18.stockflow.v1.BeginMailsH\x00R\x05beginB\a\n" +
 	"\x05event\"\xf7\x01\n" +
 	"\x06Notify\x122\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1e.stockflow.v1.NotificationKindR\x04kind\x12\x12\n" +
@@ -832,7 +887,9 @@ const file_codecs_notification_proto_rawDesc = "" +
 	"\n" +
 	"ResendMail\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x12\n" +
-	"\x04kind\x18\x02 \x01(\tR\x04kind\"c\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\"\f\n" +
+	"\n" +
+	"BeginMails\"c\n" +
 	"\x0fNotificationRow\x12&\n" +
 	"\x04head\x18\x01 \x01(\v2\x12.stockflow.v1.HeadR\x04head\x12(\n" +
 	"\x05mails\x18\x02 \x03(\v2\x12.stockflow.v1.MailR\x05mails\"\xf2\x01\n" +
@@ -873,7 +930,7 @@ func file_codecs_notification_proto_rawDescGZIP() []byte {
 }
 
 var file_codecs_notification_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_codecs_notification_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_codecs_notification_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_codecs_notification_proto_goTypes = []any{
 	(MailStatus)(0),           // 0: stockflow.v1.MailStatus
 	(NotificationKind)(0),     // 1: stockflow.v1.NotificationKind
@@ -883,26 +940,28 @@ var file_codecs_notification_proto_goTypes = []any{
 	(*MailSent)(nil),          // 5: stockflow.v1.MailSent
 	(*MailFailed)(nil),        // 6: stockflow.v1.MailFailed
 	(*ResendMail)(nil),        // 7: stockflow.v1.ResendMail
-	(*NotificationRow)(nil),   // 8: stockflow.v1.NotificationRow
-	(*Mail)(nil),              // 9: stockflow.v1.Mail
-	(*Head)(nil),              // 10: stockflow.v1.Head
+	(*BeginMails)(nil),        // 8: stockflow.v1.BeginMails
+	(*NotificationRow)(nil),   // 9: stockflow.v1.NotificationRow
+	(*Mail)(nil),              // 10: stockflow.v1.Mail
+	(*Head)(nil),              // 11: stockflow.v1.Head
 }
 var file_codecs_notification_proto_depIdxs = []int32{
 	3,  // 0: stockflow.v1.NotificationEvent.notify:type_name -> stockflow.v1.Notify
 	5,  // 1: stockflow.v1.NotificationEvent.sent:type_name -> stockflow.v1.MailSent
 	6,  // 2: stockflow.v1.NotificationEvent.failed:type_name -> stockflow.v1.MailFailed
 	7,  // 3: stockflow.v1.NotificationEvent.resend:type_name -> stockflow.v1.ResendMail
-	1,  // 4: stockflow.v1.Notify.kind:type_name -> stockflow.v1.NotificationKind
-	4,  // 5: stockflow.v1.Notify.lines:type_name -> stockflow.v1.NotificationLine
-	10, // 6: stockflow.v1.NotificationRow.head:type_name -> stockflow.v1.Head
-	9,  // 7: stockflow.v1.NotificationRow.mails:type_name -> stockflow.v1.Mail
-	3,  // 8: stockflow.v1.Mail.notify:type_name -> stockflow.v1.Notify
-	0,  // 9: stockflow.v1.Mail.status:type_name -> stockflow.v1.MailStatus
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	8,  // 4: stockflow.v1.NotificationEvent.begin:type_name -> stockflow.v1.BeginMails
+	1,  // 5: stockflow.v1.Notify.kind:type_name -> stockflow.v1.NotificationKind
+	4,  // 6: stockflow.v1.Notify.lines:type_name -> stockflow.v1.NotificationLine
+	11, // 7: stockflow.v1.NotificationRow.head:type_name -> stockflow.v1.Head
+	10, // 8: stockflow.v1.NotificationRow.mails:type_name -> stockflow.v1.Mail
+	3,  // 9: stockflow.v1.Mail.notify:type_name -> stockflow.v1.Notify
+	0,  // 10: stockflow.v1.Mail.status:type_name -> stockflow.v1.MailStatus
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_codecs_notification_proto_init() }
@@ -916,6 +975,7 @@ func file_codecs_notification_proto_init() {
 		(*NotificationEvent_Sent)(nil),
 		(*NotificationEvent_Failed)(nil),
 		(*NotificationEvent_Resend)(nil),
+		(*NotificationEvent_Begin)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -923,7 +983,7 @@ func file_codecs_notification_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_codecs_notification_proto_rawDesc), len(file_codecs_notification_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

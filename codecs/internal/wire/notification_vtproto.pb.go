@@ -9,6 +9,7 @@ import (
 	protohelpers "github.com/planetscale/vtprotobuf/protohelpers"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	io "io"
+	sync "sync"
 )
 
 const (
@@ -138,6 +139,25 @@ func (m *NotificationEvent_Resend) MarshalToSizedBufferVT(dAtA []byte) (int, err
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
 		i--
 		dAtA[i] = 0x2a
+	}
+	return len(dAtA) - i, nil
+}
+func (m *NotificationEvent_Begin) MarshalToVT(dAtA []byte) (int, error) {
+	size := m.SizeVT()
+	return m.MarshalToSizedBufferVT(dAtA[:size])
+}
+
+func (m *NotificationEvent_Begin) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	if m.Begin != nil {
+		size, err := m.Begin.MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x32
 	}
 	return len(dAtA) - i, nil
 }
@@ -444,6 +464,39 @@ func (m *ResendMail) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *BeginMails) MarshalVT() (dAtA []byte, err error) {
+	if m == nil {
+		return nil, nil
+	}
+	size := m.SizeVT()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBufferVT(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *BeginMails) MarshalToVT(dAtA []byte) (int, error) {
+	size := m.SizeVT()
+	return m.MarshalToSizedBufferVT(dAtA[:size])
+}
+
+func (m *BeginMails) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
+	if m == nil {
+		return 0, nil
+	}
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.unknownFields != nil {
+		i -= len(m.unknownFields)
+		copy(dAtA[i:], m.unknownFields)
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *NotificationRow) MarshalVT() (dAtA []byte, err error) {
 	if m == nil {
 		return nil, nil
@@ -579,6 +632,101 @@ func (m *Mail) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+var vtprotoPool_Notify = sync.Pool{
+	New: func() interface{} {
+		return &Notify{}
+	},
+}
+
+func (m *Notify) ResetVT() {
+	if m != nil {
+		for _, mm := range m.Lines {
+			mm.ResetVT()
+		}
+		f0 := m.Lines[:0]
+		m.Reset()
+		m.Lines = f0
+	}
+}
+func (m *Notify) ReturnToVTPool() {
+	if m != nil {
+		m.ResetVT()
+		vtprotoPool_Notify.Put(m)
+	}
+}
+func NotifyFromVTPool() *Notify {
+	return vtprotoPool_Notify.Get().(*Notify)
+}
+
+var vtprotoPool_NotificationLine = sync.Pool{
+	New: func() interface{} {
+		return &NotificationLine{}
+	},
+}
+
+func (m *NotificationLine) ResetVT() {
+	if m != nil {
+		m.Reset()
+	}
+}
+func (m *NotificationLine) ReturnToVTPool() {
+	if m != nil {
+		m.ResetVT()
+		vtprotoPool_NotificationLine.Put(m)
+	}
+}
+func NotificationLineFromVTPool() *NotificationLine {
+	return vtprotoPool_NotificationLine.Get().(*NotificationLine)
+}
+
+var vtprotoPool_NotificationRow = sync.Pool{
+	New: func() interface{} {
+		return &NotificationRow{}
+	},
+}
+
+func (m *NotificationRow) ResetVT() {
+	if m != nil {
+		m.Head.ReturnToVTPool()
+		for _, mm := range m.Mails {
+			mm.ResetVT()
+		}
+		f0 := m.Mails[:0]
+		m.Reset()
+		m.Mails = f0
+	}
+}
+func (m *NotificationRow) ReturnToVTPool() {
+	if m != nil {
+		m.ResetVT()
+		vtprotoPool_NotificationRow.Put(m)
+	}
+}
+func NotificationRowFromVTPool() *NotificationRow {
+	return vtprotoPool_NotificationRow.Get().(*NotificationRow)
+}
+
+var vtprotoPool_Mail = sync.Pool{
+	New: func() interface{} {
+		return &Mail{}
+	},
+}
+
+func (m *Mail) ResetVT() {
+	if m != nil {
+		m.Notify.ReturnToVTPool()
+		m.Reset()
+	}
+}
+func (m *Mail) ReturnToVTPool() {
+	if m != nil {
+		m.ResetVT()
+		vtprotoPool_Mail.Put(m)
+	}
+}
+func MailFromVTPool() *Mail {
+	return vtprotoPool_Mail.Get().(*Mail)
+}
 func (m *NotificationEvent) SizeVT() (n int) {
 	if m == nil {
 		return 0
@@ -639,6 +787,18 @@ func (m *NotificationEvent_Resend) SizeVT() (n int) {
 	_ = l
 	if m.Resend != nil {
 		l = m.Resend.SizeVT()
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	return n
+}
+func (m *NotificationEvent_Begin) SizeVT() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Begin != nil {
+		l = m.Begin.SizeVT()
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	return n
@@ -768,6 +928,16 @@ func (m *ResendMail) SizeVT() (n int) {
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	n += len(m.unknownFields)
+	return n
+}
+
+func (m *BeginMails) SizeVT() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
 	n += len(m.unknownFields)
 	return n
 }
@@ -1040,6 +1210,47 @@ func (m *NotificationEvent) UnmarshalVT(dAtA []byte) error {
 				m.Event = &NotificationEvent_Resend{Resend: v}
 			}
 			iNdEx = postIndex
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Begin", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if oneof, ok := m.Event.(*NotificationEvent_Begin); ok {
+				if err := oneof.Begin.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
+					return err
+				}
+			} else {
+				v := &BeginMails{}
+				if err := v.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
+					return err
+				}
+				m.Event = &NotificationEvent_Begin{Begin: v}
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -1235,7 +1446,14 @@ func (m *Notify) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Lines = append(m.Lines, &NotificationLine{})
+			if len(m.Lines) == cap(m.Lines) {
+				m.Lines = append(m.Lines, &NotificationLine{})
+			} else {
+				m.Lines = m.Lines[:len(m.Lines)+1]
+				if m.Lines[len(m.Lines)-1] == nil {
+					m.Lines[len(m.Lines)-1] = &NotificationLine{}
+				}
+			}
 			if err := m.Lines[len(m.Lines)-1].UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
@@ -1900,6 +2118,57 @@ func (m *ResendMail) UnmarshalVT(dAtA []byte) error {
 	}
 	return nil
 }
+func (m *BeginMails) UnmarshalVT(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return protohelpers.ErrIntOverflow
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: BeginMails: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: BeginMails: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.unknownFields = append(m.unknownFields, dAtA[iNdEx:iNdEx+skippy]...)
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
 func (m *NotificationRow) UnmarshalVT(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
@@ -1959,7 +2228,7 @@ func (m *NotificationRow) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Head == nil {
-				m.Head = &Head{}
+				m.Head = HeadFromVTPool()
 			}
 			if err := m.Head.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -1994,7 +2263,14 @@ func (m *NotificationRow) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Mails = append(m.Mails, &Mail{})
+			if len(m.Mails) == cap(m.Mails) {
+				m.Mails = append(m.Mails, &Mail{})
+			} else {
+				m.Mails = m.Mails[:len(m.Mails)+1]
+				if m.Mails[len(m.Mails)-1] == nil {
+					m.Mails[len(m.Mails)-1] = &Mail{}
+				}
+			}
 			if err := m.Mails[len(m.Mails)-1].UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
@@ -2080,7 +2356,7 @@ func (m *Mail) UnmarshalVT(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Notify == nil {
-				m.Notify = &Notify{}
+				m.Notify = NotifyFromVTPool()
 			}
 			if err := m.Notify.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err

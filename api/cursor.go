@@ -1,0 +1,57 @@
+package api
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+)
+
+// A cursor says which list it is of, with all that was asked of the list, and the key after which it goes on. That is
+// all: nothing is kept for it anywhere, so it is good for ever, and over restarts. It carries a code as a token does, so
+// that a damaged one is not taken for another place in the list.
+
+// listName stands for a list and what was asked of it.
+type listName [8]byte
+
+const (
+	cursorVersion = 0x81 // no token begins with it
+	// maxCursor is longer than any cursor: a key has at most 192 bytes.
+	maxCursor = 512
+)
+
+// nameOf makes a list's name of its path and filters.
+func nameOf(list string) (name listName) {
+	sum := sha256.Sum256([]byte(list))
+	copy(name[:], sum[:])
+	return name
+}
+
+type cursor struct {
+	list  listName
+	after string
+}
+
+// stamp writes a cursor down. realm is what this Stockflow has and others don't.
+func (c cursor) stamp(realm []byte) string {
+	b := append([]byte{cursorVersion}, c.list[:]...)
+	b = append(b, c.after...)
+	return base64.RawURLEncoding.EncodeToString(append(b, code(realm, b)...))
+}
+
+// parseCursor reads a cursor of this realm, and returns false if it is none.
+func parseCursor(realm []byte, text string) (c cursor, ok bool) {
+	if len(text) > maxCursor {
+		return c, false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(b) <= 1+len(c.list)+tokenCode || b[0] != cursorVersion {
+		return c, false
+	}
+	b, sum := b[:len(b)-tokenCode], b[len(b)-tokenCode:]
+	if !hmac.Equal(sum, code(realm, b)) {
+		return c, false
+	}
+	n := copy(c.list[:], b[1:])
+	c.after = string(b[1+n:])
+	return c, c.stamp(realm) == text // base64 overlooks line breaks
+}

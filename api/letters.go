@@ -1,0 +1,127 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"stockflow/processors"
+	"stockflow/views"
+)
+
+// DeadLetter is a dead letter as clients see it, without its value.
+type DeadLetter struct {
+	ID        string `json:"id"`
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+	At        string `json:"at"` // when its log took the message in
+	Key       string `json:"key"`
+	KeyBytes  []byte `json:"key_bytes,omitempty"` // in base64, of a key that is no text
+	Event     string `json:"event,omitempty"`     // as far as it can be told
+	Reason    string `json:"reason"`
+	Size      int    `json:"size"`     // of the value, in bytes
+	Redriven  int    `json:"redriven"` // how often it was sent again
+}
+
+// ShowLetter returns a letter as clients see it.
+func ShowLetter(l views.Letter) DeadLetter {
+	d := DeadLetter{
+		ID: l.ID().String(), Topic: l.Topic, Partition: l.Partition, Offset: l.Offset, At: showTime(l.At), Key: string(l.Key),
+		Event: l.Event, Reason: l.Reason, Size: l.Size, Redriven: l.Redriven,
+	}
+	if !utf8.Valid(l.Key) {
+		d.KeyBytes = l.Key
+	}
+	return d
+}
+
+// WholeLetter is a dead letter with all that it holds.
+type WholeLetter struct {
+	DeadLetter
+	Headers []letterHeader  `json:"headers"`
+	NoValue bool            `json:"no_value,omitempty"`
+	Message json.RawMessage `json:"message,omitempty"` // the value, if it is a message of its log
+	Value   []byte          `json:"value,omitempty"`   // in base64
+}
+
+type letterHeader struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	Bytes []byte `json:"bytes,omitempty"` // in base64, of a value that is no text
+}
+
+// ShowWholeLetter returns a letter with all that it holds.
+func ShowWholeLetter(l views.Letter) WholeLetter {
+	w := WholeLetter{DeadLetter: ShowLetter(l), Headers: []letterHeader{}, NoValue: l.NoValue, Value: l.Value}
+	for _, h := range l.Headers {
+		header := letterHeader{Key: h.Key, Value: string(h.Value)}
+		if !utf8.Valid(h.Value) {
+			header.Bytes = h.Value
+		}
+		w.Headers = append(w.Headers, header)
+	}
+	if shown, err := processors.Show(l.Topic, l.Value); err == nil {
+		w.Message, _ = shown.JSON() // without it there are still the bytes
+	}
+	return w
+}
+
+// lettersPage asks for a page of dead letters.
+type lettersPage struct {
+	listing[struct{}] // no table has them
+	topic             string
+	before            *views.LetterPlace
+}
+
+func (s *Server) readLetters(r *http.Request) (lettersPage, error) {
+	q := readQuery(r, "topic")
+	for _, name := range []string{"after", "wait"} {
+		if q.given.Has(name) {
+			q.wrong(name, "is not for dead letters; they are always as new as their log")
+		}
+	}
+	p := lettersPage{topic: q.filter("topic")}
+	if p.topic != "" && !slices.Contains(processors.Logs, p.topic) {
+		q.wrong("topic", "must be one of "+strings.Join(processors.Logs, ", "))
+	}
+	var err error
+	if p.listing, err = listed(s, q, views.Selection[struct{}]{}); err != nil || p.after == "" {
+		return p, err
+	}
+	p.before, err = parsePlace(p.after)
+	return p, err
+}
+
+// letters answers with dead letters, the newest first.
+func (s *Server) letters(ctx context.Context, l lettersPage) (reply, error) {
+	found, more, err := s.tables.Letters.Page(ctx, l.topic, l.before, l.limit)
+	if err != nil {
+		return reply{}, err
+	}
+	p := page{Items: make([]any, 0, len(found))}
+	for _, letter := range found {
+		p.Items = append(p.Items, ShowLetter(letter))
+	}
+	if more && len(found) > 0 {
+		p.Next = cursor{l.name, placeText(found[len(found)-1].Place())}.stamp(s.realm)
+	}
+	return reply{status: http.StatusOK, body: p}, nil
+}
+
+// placeText writes down the place that a page ended at, for its cursor.
+func placeText(p views.LetterPlace) string { return fmt.Sprintf("%d %s", p.At, p.ID) }
+
+// parsePlace reads what placeText has written; a cursor says nothing else.
+func parsePlace(text string) (*views.LetterPlace, error) {
+	at, name, _ := strings.Cut(text, " ")
+	ms, err1 := strconv.ParseInt(at, 10, 64)
+	id, err2 := views.ParseLetterID(name)
+	return &views.LetterPlace{At: ms, ID: id}, errors.Join(err1, err2)
+}

@@ -1,0 +1,205 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Pressure is how much a server takes on at once. What is beyond it is refused at once, with a problem that says when
+// to come again: to wait in line would only make everyone slow, and the line takes memory. A zero is no limit.
+type Pressure struct {
+	InFlight    int     // requests that are being answered
+	Connections int     // open connections, half of which may be streams of events
+	Rate        float64 // requests a second from one client address
+}
+
+// Check returns what is wrong with p, by the names of its flags.
+func (p Pressure) Check() error {
+	var errs []error
+	if p.InFlight < 0 {
+		errs = append(errs, fmt.Errorf("--max-in-flight: must be 0 or more, is %d", p.InFlight))
+	}
+	if p.Connections < 0 {
+		errs = append(errs, fmt.Errorf("--max-connections: must be 0 or more, is %d", p.Connections))
+	}
+	if math.IsNaN(p.Rate) || p.Rate < 0 || math.IsInf(p.Rate, 0) {
+		errs = append(errs, fmt.Errorf("--rate-limit: must be 0 or more, is %v", p.Rate))
+	}
+	return errors.Join(errs...)
+}
+
+// maxHeld is how many bytes of bodies are in memory at once, of those that arrive and of those being answered.
+const maxHeld = 64 << 20
+
+// gate keeps the limits of a server.
+type gate struct {
+	requests    slots
+	streams     slots
+	held        atomic.Int64 // bytes of bodies in memory
+	maxHeld     int64
+	clients     *clients
+	connections *connections
+	refused     *prometheus.CounterVec // by reason
+}
+
+func newGate(p Pressure, registry prometheus.Registerer) (*gate, error) {
+	g := &gate{
+		requests: newSlots(p.InFlight), streams: newSlots((p.Connections + 1) / 2), maxHeld: maxHeld,
+		clients: newClients(p.Rate),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "stockflow_http_refused_total",
+			Help: "Requests and connections that were turned away: busy, memory, rate, streams, connections.",
+		}, []string{"reason"}),
+	}
+	for _, reason := range []string{"busy", "memory", "rate", "streams", "connections"} {
+		g.refused.WithLabelValues(reason) // a series that is there from the start can be watched for its first increase
+	}
+	g.connections = newConnections(p.Connections, g.refused.WithLabelValues("connections").Inc)
+	if err := registry.Register(g.refused); err != nil {
+		return nil, fmt.Errorf("registering the metrics of refusals: %w", err)
+	}
+	return g, nil
+}
+
+// admit lets a request through to h, or refuses it. Who asks how the server is, is let through always: that is asked
+// when it is under pressure above all.
+func (s *Server) admit(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isExempt(r.URL.Path) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		leave, f := s.gate.enter(r)
+		defer leave()
+		if f != nil {
+			s.refuse(w, r, f)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func isExempt(path string) bool { return path == "/livez" || path == "/readyz" || path == "/metrics" }
+
+// streaming is the route whose answers don't end. They are bounded by themselves, or a few hundred that listen would
+// keep everyone from ordering.
+const streaming = "/v1/events"
+
+// enter takes what a request needs, or says why it can't have it. leave gives back what was taken, in either case.
+//
+// The body is awaited before a slot is taken. So a client that trickles it holds no slot, and its connection counts as
+// one that nothing is done for, which gives way when connections run short.
+func (g *gate) enter(r *http.Request) (leave func(), f *fault) {
+	if wait := g.clients.wait(r.RemoteAddr, time.Now()); wait > 0 {
+		return func() {}, g.rateFault(wait)
+	}
+	held, err := g.await(r)
+	release := func() { g.held.Add(-held) }
+	if errors.Is(err, errFull) {
+		return release, g.fault("busy", "memory", "Nothing was done. Other requests fill the memory there is for bodies.")
+	}
+	slots, reason := g.requests, "busy"
+	if r.URL.Path == streaming {
+		slots, reason = g.streams, "streams"
+	}
+	if !slots.take() {
+		return release, g.fault("busy", reason, "Nothing was done. As many requests are being answered as may be at once.")
+	}
+	work := g.connections.work(r.Context())
+	return func() { work(); slots.give(); release() }, nil
+}
+
+func (g *gate) fault(code, reason, detail string) *fault {
+	g.refused.WithLabelValues(reason).Inc()
+	return &fault{code: code, detail: detail, header: map[string]string{"Retry-After": soon}}
+}
+
+func (g *gate) rateFault(wait time.Duration) *fault {
+	f := g.fault("rate_limited", "rate", "Nothing was done. This client sends more requests a second than it may.")
+	f.header["Retry-After"] = strconv.Itoa(int(math.Ceil(wait.Seconds())))
+	return f
+}
+
+// slots is a number of places; nil has no end of them.
+type slots chan struct{}
+
+func newSlots(n int) slots {
+	if n <= 0 {
+		return nil
+	}
+	return make(slots, n)
+}
+
+// take reports whether there was a place. It never waits.
+func (s slots) take() bool {
+	if s == nil {
+		return true
+	}
+	select {
+	case s <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s slots) give() {
+	if s != nil {
+		<-s
+	}
+}
+
+// errFull says that there is no memory for more of a body.
+var errFull = errors.New("too many bytes are held")
+
+// await reads the body of r into memory, where its handler finds it, and the error that it broke off with. held is how
+// many bytes that takes. A body that says it is too large is left for its handler to refuse.
+func (g *gate) await(r *http.Request) (held int64, err error) {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > maxBody {
+		return 0, nil
+	}
+	metered := &meteredBody{from: r.Body, gate: g}
+	text, err := io.ReadAll(io.LimitReader(metered, maxBody+1))
+	r.Body = &awaitedBody{text: bytes.NewReader(text), err: err, Closer: r.Body}
+	return metered.held, err
+}
+
+// meteredBody counts what is read of a body as held.
+type meteredBody struct {
+	from io.Reader
+	gate *gate
+	held int64
+}
+
+func (m *meteredBody) Read(p []byte) (int, error) {
+	n, err := m.from.Read(p)
+	m.held += int64(n)
+	if m.gate.held.Add(int64(n)) > m.gate.maxHeld {
+		return n, errFull
+	}
+	return n, err
+}
+
+// awaitedBody is a body that has arrived, as far as it did.
+type awaitedBody struct {
+	text *bytes.Reader
+	err  error // how it broke off, nil if it didn't
+	io.Closer
+}
+
+func (b *awaitedBody) Read(p []byte) (int, error) {
+	n, err := b.text.Read(p)
+	if b.err != nil && errors.Is(err, io.EOF) {
+		err = b.err
+	}
+	return n, err
+}

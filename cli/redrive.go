@@ -1,0 +1,329 @@
+package cli
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"stockflow/broker"
+	"stockflow/engine"
+	"stockflow/processors"
+	"stockflow/views"
+)
+
+// redriveLetters sends letters again.
+type redriveLetters struct {
+	logsAt  `embed:""`
+	IDs     []string `arg:"" optional:"" name:"id" help:"The letters, as list has them: TOPIC/PARTITION/OFFSET."`
+	All     bool     `help:"All that were never sent again, but for those that would become dead letters again."`
+	Topic   string   `help:"With --all: only of this log." placeholder:"LOG"`
+	Yes     bool     `help:"Don't ask."`
+	Value   string   `help:"Send what is in this file, in Protobuf or JSON, in place of the value of the one letter." placeholder:"FILE" xor:"repair"`
+	SetJSON string   `help:"Send this JSON in place of the value of the one letter." name:"set-json" placeholder:"JSON" xor:"repair"`
+	Again   int      `help:"Send what was sent before, to count once more: 1 for the first time that it does, then 2." placeholder:"N"`
+	Force   bool     `help:"Send also what would become a dead letter again, as far as can be told."`
+
+	terminal *os.File // nil is standard input
+}
+
+// Help is what --help says below the flags.
+func (redriveLetters) Help() string {
+	return `The message goes to the log it came from, with the key and the headers it had, and with a header "redrive".
+What has the same id in that header counts once, however often it is sent: a letter, its repeats, and the letters that
+came of redriving it.
+
+Some messages are sent by machines alone, such as reserved or scheduled, and are believed only for their origin, the
+message that caused them. A redriven message has none: its redrive id stands for it, and it is believed because you send
+it. Look at what you send; a made-up "reserved" gives away stock that nobody holds.
+
+On a terminal it asks before it sends anything. Without one, --all needs --yes.`
+}
+
+// largestRepair is more than any log takes.
+const largestRepair = broker.LargestMessage
+
+// Validate returns what is wrong with the flags.
+func (c redriveLetters) Validate() error {
+	switch {
+	case c.All == (len(c.IDs) > 0):
+		return errors.New("name the letters, or give --all")
+	case c.Topic != "" && !c.All:
+		return errors.New("--topic: is for --all only")
+	case c.Topic != "" && !slices.Contains(processors.Logs, c.Topic):
+		return fmt.Errorf("--topic: must be one of %s, is %q", strings.Join(processors.Logs, ", "), c.Topic)
+	case c.Again < 0:
+		return fmt.Errorf("--again: must be 0 or more, is %d", c.Again)
+	case c.Again > 0 && c.All:
+		return errors.New("--again: is for letters that are named, as each may have been sent again another number of times")
+	case (c.Value != "" || c.SetJSON != "") && len(c.IDs) != 1:
+		return errors.New("--value and --set-json: are for one letter")
+	}
+	return nil
+}
+
+// Run chooses the letters, asks, and sends them.
+func (c redriveLetters) Run(stdout io.Writer, log *slog.Logger) error {
+	wanted, err := c.wanted()
+	if err != nil {
+		return err
+	}
+	repaired, err := c.repaired()
+	if err != nil {
+		return err
+	}
+	return c.run(log, func(ctx context.Context, conn broker.Connection) error {
+		letters := views.NewLetters(conn, nil)
+		r := &redriving{redriveLetters: c, repaired: repaired, letters: letters, out: stdout, chosen: map[views.LetterID]int{}}
+		if err := r.choose(ctx, wanted); err != nil {
+			return err
+		}
+		if len(r.chosen) == 0 {
+			return r.end(0)
+		}
+		if err := c.confirm(stdout, len(r.chosen), r.machines); err != nil {
+			return err
+		}
+		return r.send(ctx, conn)
+	})
+}
+
+// wanted returns the letters that were named, nil for all.
+func (c redriveLetters) wanted() (map[views.LetterID]bool, error) {
+	if c.All {
+		return nil, nil
+	}
+	wanted := map[views.LetterID]bool{}
+	for _, text := range c.IDs {
+		id, err := views.ParseLetterID(text)
+		if err != nil {
+			return nil, err
+		}
+		wanted[id] = true
+	}
+	return wanted, nil
+}
+
+// repaired returns the value that is to be sent in place of the letter's, nil for the letter's own.
+func (c redriveLetters) repaired() ([]byte, error) {
+	if c.Value == "" {
+		if c.SetJSON == "" {
+			return nil, nil
+		}
+		return []byte(c.SetJSON), nil
+	}
+	f, err := os.Open(c.Value)
+	if err != nil {
+		return nil, fmt.Errorf("--value: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // nothing was written
+	value, err := io.ReadAll(io.LimitReader(f, largestRepair+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("--value: %w", err)
+	case len(value) > largestRepair:
+		return nil, fmt.Errorf("--value: %s has more than %d bytes", c.Value, largestRepair)
+	case len(value) == 0:
+		return nil, fmt.Errorf("--value: %s is empty", c.Value)
+	}
+	return value, nil
+}
+
+// confirm asks whether to go on, on a terminal.
+func (c redriveLetters) confirm(stdout io.Writer, letters, machines int) error {
+	if c.Yes {
+		return nil
+	}
+	in := cmp.Or(c.terminal, os.Stdin)
+	if !isTerminal(in) {
+		if c.All {
+			return errors.New("nothing was sent: without a terminal to ask on, --all needs --yes")
+		}
+		return nil
+	}
+	return confirmed(in, stdout, letters, machines)
+}
+
+// isTerminal reports whether somebody may sit behind f.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	nobody, err := os.Stat(os.DevNull) // a device too
+	return err != nil || !os.SameFile(info, nobody)
+}
+
+// confirmed asks and reads the answer. Only yes is one.
+func confirmed(in io.Reader, out io.Writer, letters, machines int) error {
+	fmt.Fprintf(out, "send %s again", counted(letters, "letter"))
+	if machines > 0 {
+		fmt.Fprintf(out, ", %d of which only machines send", machines)
+	}
+	fmt.Fprint(out, "? [y/N] ")
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil {
+		fmt.Fprintln(out)
+	}
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return errors.New("nothing was sent")
+	}
+	return nil
+}
+
+func counted(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+// redriving is one run of the command.
+type redriving struct {
+	redriveLetters
+	repaired []byte
+	letters  *views.Letters
+	out      io.Writer
+	chosen   map[views.LetterID]int // to how often each was sent again when it was chosen
+	leftOut  int
+	hopeless int // of those, that a machine would not take
+	machines int // of the chosen, that only machines send
+}
+
+// choose finds the letters and looks at each: at what was sent before, and at what would only become a letter again.
+func (r *redriving) choose(ctx context.Context, wanted map[views.LetterID]bool) error {
+	missing := maps.Clone(wanted)
+	pick := func(id views.LetterID, redriven int) bool {
+		if r.All {
+			return redriven == 0 && (r.Topic == "" || id.Topic == r.Topic)
+		}
+		return wanted[id]
+	}
+	err := r.letters.Walk(ctx, pick, func(l views.Letter) error {
+		delete(missing, l.ID())
+		r.judge(l)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for id := range missing {
+		return fmt.Errorf("nothing was sent: %w", noLetter(id))
+	}
+	return nil
+}
+
+// judge chooses a letter, or says why not.
+func (r *redriving) judge(l views.Letter) {
+	if l.Redriven > 0 && r.Again == 0 {
+		r.leaveOut(l.ID(), fmt.Sprintf("it was sent again before; --again %d sends it once more, and counts once more", l.Redriven))
+		return
+	}
+	value := l.Value
+	if r.repaired != nil {
+		value = r.repaired
+	}
+	in, err := processors.Read(l.Topic, engine.Record{Key: string(l.Key), Value: value, Redrive: []byte("any")})
+	var unreadable *engine.Unreadable
+	switch {
+	case err == nil:
+	case errors.As(err, &unreadable) && unreadable.Halt:
+		r.hopeless++
+		r.leaveOut(l.ID(), "it would stop its partition: "+err.Error())
+		return
+	case !r.Force:
+		r.hopeless++
+		r.leaveOut(l.ID(), "it would become a dead letter again: "+err.Error())
+		return
+	}
+	if in.Emitted {
+		r.machines++
+	}
+	r.chosen[l.ID()] = l.Redriven
+}
+
+func (r *redriving) leaveOut(id views.LetterID, why string) {
+	r.leftOut++
+	fmt.Fprintf(r.out, "%s is left out: %s\n", printable(id.String()), printable(why))
+}
+
+// batchBytes is how many bytes of values wait to be sent together, beside the last one.
+const batchBytes = 4 << 20
+
+// send sends the chosen letters, some at a time.
+func (r *redriving) send(ctx context.Context, conn broker.Connection) error {
+	partitions, err := partitionsOf(ctx, conn)
+	if err != nil {
+		return err
+	}
+	redriver, err := engine.NewRedriver(conn, partitions)
+	if err != nil {
+		return err
+	}
+	defer redriver.Close()
+	total, size := 0, 0
+	var batch []views.Letter
+	flush := func() error {
+		n, err := r.sendBatch(ctx, redriver, batch)
+		total, size, batch = total+n, 0, nil
+		return err
+	}
+	pick := func(id views.LetterID, redriven int) bool {
+		before, chosen := r.chosen[id]
+		return chosen && redriven == before // or somebody else has sent it meanwhile
+	}
+	err = r.letters.Walk(ctx, pick, func(l views.Letter) error {
+		batch = append(batch, l)
+		if size += l.Size; len(batch) == engine.MostRedriven || size >= batchBytes {
+			return flush()
+		}
+		return nil
+	})
+	if err == nil && len(batch) > 0 {
+		err = flush()
+	}
+	return errors.Join(err, r.end(total))
+}
+
+// sendBatch sends letters, but for those that somebody else has sent since they were chosen. It returns how many.
+func (r *redriving) sendBatch(ctx context.Context, redriver *engine.Redriver, batch []views.Letter) (n int, err error) {
+	var places []views.LetterPlace
+	for _, l := range batch {
+		places = append(places, l.Place())
+	}
+	times, err := r.letters.Redriven(ctx, places)
+	if err != nil {
+		return 0, err
+	}
+	var again []engine.Redrive
+	for i, l := range batch {
+		if times[i] == l.Redriven {
+			again = append(again, engine.Redrive{Letter: l.DeadLetter, Again: r.Again, Repaired: r.repaired})
+		}
+	}
+	sent, err := redriver.Send(ctx, again)
+	for i, ok := range sent {
+		if ok {
+			n++
+			l := again[i].Letter
+			fmt.Fprintf(r.out, "%s was sent again\n", printable(views.Letter{DeadLetter: l}.ID().String()))
+		}
+	}
+	return n, err
+}
+
+// end says what was done. Whoever named a letter that can't be taken has to know.
+func (r *redriving) end(sent int) error {
+	fmt.Fprintf(r.out, "%d sent again, %d left out\n", sent, r.leftOut)
+	if r.hopeless > 0 && !r.All {
+		return fmt.Errorf("%s can't be taken; repair the value with --value or --set-json", counted(r.hopeless, "letter"))
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package mail
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"stockflow/codecs"
+	"stockflow/engine"
+	"stockflow/processors"
+	"stockflow/processors/notification"
+)
+
+// A table that can be read may still say of e-mails that they are queued whose outcomes are in the log: a process that
+// died, or another owner, wrote them, and nobody has folded them yet. So before anything of a partition is sent, a
+// message is written to its log, and waited for in the table: then all that came before it is there as well.
+
+// beginning is a partition that has become this process's.
+type beginning struct {
+	partition int32
+	ready     bool // what the log had is in the table; guarded by the sender's mu
+}
+
+// begin notes which partitions are this process's, and returns those that were not before.
+func (s *Sender) begin(owned []int32) (fresh []*beginning) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.begun {
+		if !slices.Contains(owned, p) {
+			delete(s.begun, p)
+		}
+	}
+	for _, p := range owned {
+		if s.begun[p] == nil {
+			s.begun[p] = &beginning{partition: p}
+			fresh = append(fresh, s.begun[p])
+		}
+	}
+	return fresh
+}
+
+// catchUp makes a partition ready, and has it walked.
+func (s *Sender) catchUp(ctx context.Context, b *beginning) {
+	key, ok := s.keyOn(ctx, b.partition)
+	if !ok {
+		return
+	}
+	name, value := codecs.EncodeNotificationEvent(notification.Begin{})
+	e := &errand{sender: s, key: key, changed: make(chan struct{}, 1), stopping: ctx, lasting: ctx}
+	s.mu.Lock()
+	s.hand[key] = e // it is told of the row that way, and sends nothing
+	s.mu.Unlock()
+	offset, err := e.write(engine.Output{Log: processors.NotificationEvents, Key: key, Type: name, Value: value})
+	caughtUp := err == nil && e.await(offset)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.hand, key)
+	if caughtUp {
+		b.ready = true
+		signal(s.walkNow)
+	}
+}
+
+// keyOn returns a key on a partition, as soon as the table can be read; false when ctx ends before.
+func (s *Sender) keyOn(ctx context.Context, partition int32) (string, bool) {
+	for n := 0; ; n++ {
+		if err := s.Outbox.WaitRecovered(ctx); err != nil {
+			return "", false
+		}
+		if key := fmt.Sprintf("sender.%d", n); s.Outbox.Partition(key) == partition {
+			return key, true
+		}
+	}
+}
