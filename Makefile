@@ -9,10 +9,10 @@ DATA     ?= ./data
 HTTP     ?= 127.0.0.1:8080
 
 .DEFAULT_GOAL := check
-.PHONY: help check format lint test race fuzz generate bench run
+.PHONY: help check format lint test test-browser race fuzz generate bench run
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: format lint test ## format, lint and test: the default
 
@@ -26,6 +26,10 @@ lint: ## look for what tests don't find
 
 test: ## run all tests
 	go test ./...
+
+test-browser: ## try /docs in a browser; installs chromium where it is missing
+	@command -v chromium >/dev/null || apt-get install -y --no-install-recommends chromium
+	STOCKFLOW_REQUIRE=chromium go test -count 1 -run Browser ./api
 
 race: ## run the tests of what runs side by side, under the race detector
 	go test -race $$(.ci/concurrent)

@@ -24,7 +24,7 @@ type house struct {
 	t      *testing.T
 	server *cli.Server
 	url    string
-	client *http.Client
+	client http.Client
 }
 
 func newHouse(t *testing.T, roles ...string) *house {
@@ -43,7 +43,7 @@ func newHouse(t *testing.T, roles ...string) *house {
 	if err := server.WaitReady(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return &house{t, server, "http://" + server.HTTPAddr(), &http.Client{}}
+	return &house{t: t, server: server, url: "http://" + server.HTTPAddr()}
 }
 
 // answer is what came back.

@@ -126,7 +126,7 @@ func TestACursorIsGoodAfterARestart(t *testing.T) {
 		if err := server.WaitReady(t.Context()); err != nil {
 			t.Fatal(err, server.Stop())
 		}
-		return &house{t, server, "http://" + server.HTTPAddr()}
+		return &house{t: t, server: server, url: "http://" + server.HTTPAddr()}
 	}
 	h := start()
 	receive := func(sku string) { h.want("POST", "/v1/inventory/"+sku+"/receipts", `{"quantity":1}`, 200) }

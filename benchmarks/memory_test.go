@@ -58,6 +58,10 @@ func measureMemory(b *testing.B) {
 		}
 		placeMany(b, w.conn, placed, placed+*every)
 		w.awaitSettled(b, placed+*every, memoryLines)
+		url := "http://" + server.address
+		w.awaitViews(b, url, "/v1/orders/", processors.OrderTable, appliedOf(codecs.DecodeOrderRow))
+		w.awaitViews(b, url, "/v1/inventory/", processors.InventoryTable, appliedOf(codecs.DecodeInventoryRow))
+		w.awaitViews(b, url, "/v1/shipments/", processors.ShipmentTable, appliedOf(codecs.DecodeShipmentRow))
 	}
 }
 

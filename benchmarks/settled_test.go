@@ -2,7 +2,9 @@ package benchmarks
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -124,6 +126,46 @@ func (w *watcher) last(ctx context.Context, topic string, ends map[int32]int64) 
 		}
 	}
 	return last, nil
+}
+
+// awaitViews waits until a server's API answers with the last rows of a table, so that its copy of the table has come
+// to rest as well. path is where the API has the rows; what the API calls their version is their last message.
+func (w *watcher) awaitViews(t testing.TB, url, path, table string, applied func(row []byte) (int64, error)) {
+	t.Helper()
+	ends, err := w.ends(t.Context(), table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := w.last(t.Context(), table, ends)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range last {
+		want, err := applied(r.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.until(t, func(ctx context.Context) (bool, error) {
+			have, err := version(ctx, url+path+string(r.Key))
+			return have >= want, err
+		})
+	}
+}
+
+// version is that of a row, -1 if the API doesn't have it yet.
+func version(ctx context.Context, url string) (int64, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer a.Body.Close()
+	row := struct{ Version int64 }{-1}
+	err = json.NewDecoder(a.Body).Decode(&row)
+	return row.Version, err
 }
 
 // committed is how many messages of a log a group has committed.

@@ -21,6 +21,7 @@ import (
 // work is what engines are measured by: the inventory machine's, so a message is consumed, its row read and written,
 // and an answer sent. It lies in the log before anyone begins.
 type work struct {
+	name     string
 	skus     int
 	messages int // to the SKUs by turns
 	// heard messages are reservations and come from a machine, as most do: each says which message made it, and its

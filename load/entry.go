@@ -71,7 +71,10 @@ const seenMost = 500_000
 
 // seen remembers which order ids came, and on which line. Of a file with more orders than it can remember, those that
 // came long ago are forgotten; should one of them come again, Stockflow itself refuses it, as it has other content.
-type seen struct{ recent, older map[[16]byte]int64 }
+type seen struct {
+	most          int // seenMost if 0
+	recent, older map[[16]byte]int64
+}
 
 // before notes that an order begins on a line, and returns the line on which one of the same id began, 0 if none did.
 func (s *seen) before(id string, line int64) int64 {
@@ -83,7 +86,10 @@ func (s *seen) before(id string, line int64) int64 {
 	if at, ok := s.older[short]; ok {
 		return at
 	}
-	if s.recent == nil || len(s.recent) == seenMost {
+	if s.most == 0 {
+		s.most = seenMost
+	}
+	if s.recent == nil || len(s.recent) == s.most {
 		s.older, s.recent = s.recent, map[[16]byte]int64{}
 	}
 	s.recent[short] = line

@@ -132,16 +132,17 @@ func TestAnOrderThatIsTooLarge(t *testing.T) {
 }
 
 func TestOrderIDsAreForgottenOnlyWhenThereAreVeryMany(t *testing.T) {
-	var s seen
-	for i := range 3 * seenMost {
+	const most = 1_000
+	s := seen{most: most}
+	for i := range 5*most + most/2 {
 		if at := s.before(fmt.Sprint(i), int64(i+1)); at != 0 {
 			t.Fatalf("order %d came before, on line %d", i, at)
 		}
-		if recent := i - seenMost + 1; recent >= 0 && i%1_000 == 0 && s.before(fmt.Sprint(recent), 1) != int64(recent+1) {
+		if recent := i - most + 1; recent >= 0 && s.before(fmt.Sprint(recent), 1) != int64(recent+1) {
 			t.Fatalf("at order %d, order %d is forgotten", i, recent)
 		}
 	}
-	if n := len(s.recent) + len(s.older); n > 2*seenMost {
+	if n := len(s.recent) + len(s.older); n > 2*most {
 		t.Errorf("%d ids are remembered", n)
 	}
 }

@@ -37,7 +37,7 @@ func TestRowsOfCSV(t *testing.T) {
 		{"quotes", `"a,""b""",c` + "\n", `1@12[a,"b" c]`},
 		{"a row of three lines", "\"a\nb\n\",c\nd,e\n", "1@9[a\nb\n c] 4@13[d e]"},
 		{"a quote in the middle", "5\" nail,3\nlamp,2\n", `1@10[5" nail,3]!a quote is opened and not closed 2@17[lamp 2]`},
-		{"two quotes in the middle", "a 5\" nail,\"3\nlamp,2\n", `1@14[a 5" nail,"3]!bare " in non-quoted-field 2@21[lamp 2]`},
+		{"two quotes in the middle", "a 5\" nail,\"3\nlamp,2\n", `1@13[a 5" nail,"3]!bare " in non-quoted-field 2@20[lamp 2]`},
 		{"a quote that stays open", "\"a,1\nb,2\nc,3\n", `1@5["a,1]!a quote is opened and not closed 2@9[b 2] 3@13[c 3]`},
 		{"two quotes that stay open", "\"a,1\nb,2\n\"c,3\nd,4\n", "1@5[\"a,1]!extraneous or missing \" in quoted-field 2@9[b 2] 3@14[\"c,3]!a quote is opened and not closed 4@18[d 4]"},
 		{"a long line", long + "\nb\n", fmt.Sprintf("1@%d[%s]!the line is longer than 65536 bytes 2@%d[b]", maxRecord+2, long[:maxRecord], maxRecord+4)},

@@ -21,7 +21,7 @@ import (
 
 // office is an outbox, its log and its machine in memory: what is emitted is folded at once.
 type office struct {
-	t *testing.T
+	t testing.TB
 
 	mu      sync.Mutex // guards what follows
 	rows    map[string]views.Row[notification.State]
@@ -37,7 +37,7 @@ type office struct {
 
 const partitions = 4
 
-func newOffice(t *testing.T) *office {
+func newOffice(t testing.TB) *office {
 	return &office{t: t, rows: map[string]views.Row[notification.State]{}, came: make(chan struct{}),
 		owned: []int32{0, 1, 2, 3}, changed: make(chan struct{})}
 }
@@ -133,6 +133,17 @@ func (o *office) own(owned ...int32) {
 	o.changed = make(chan struct{})
 }
 
+// tellAgain tells of rows that have not changed, as a table does when it is opened again.
+func (o *office) tellAgain() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for key := range o.rows {
+		for _, told := range o.told {
+			told(key)
+		}
+	}
+}
+
 // mail returns an e-mail as it stands.
 func (o *office) mail(key string, k notification.Kind) notification.Mail {
 	o.mu.Lock()
@@ -175,7 +186,7 @@ func (o *office) settled() {
 // generous is a bound on everything that is waited for, so that a test that hangs says where.
 const generous = time.Minute
 
-func newWriter(t *testing.T) *Writer {
+func newWriter(t testing.TB) *Writer {
 	t.Helper()
 	w, err := NewWriter("The Shop <shop@example.org>", "")
 	if err != nil {
@@ -196,7 +207,7 @@ func (o *office) sender(outlet Outlet) *Sender {
 }
 
 // run runs a sender until the test ends or stop is called, which returns when the sender has ended.
-func run(t *testing.T, s *Sender) (stop func()) {
+func run(t testing.TB, s *Sender) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -3,10 +3,12 @@ package mail
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
 
+	"stockflow/codecs"
 	"stockflow/processors/notification"
 	"stockflow/views"
 )
@@ -215,6 +217,45 @@ func TestTroubleWithTheBrokerRepeatsNoEMail(t *testing.T) {
 	}
 }
 
+// lagging is an outbox that shows old rows until it is told to show what there is.
+type lagging struct {
+	*office
+	old   map[string]views.Row[notification.State]
+	shown chan struct{} // closed when everything may be seen
+}
+
+func (l lagging) Get(key string) (views.Row[notification.State], error) {
+	select {
+	case <-l.shown:
+		return l.office.Get(key)
+	default:
+		if row, ok := l.old[key]; ok {
+			return row, nil
+		}
+		return views.Row[notification.State]{Head: codecs.Head{Applied: -1}}, nil
+	}
+}
+
+// TestNothingIsSentBeforeTheTableHasWhatTheLogHad: a process that died had sent an e-mail and written so, and nobody has
+// folded that yet when the next one begins.
+func TestNothingIsSentBeforeTheTableHasWhatTheLogHad(t *testing.T) {
+	office, outlet := newOffice(t), &counter{taken: map[string]int{}}
+	office.ask("o-1", to(notification.Confirmed, "ada@example.org"))
+	behind := lagging{office, maps.Clone(office.rows), make(chan struct{})}
+	sender := office.sender(outlet)
+	sender.Outbox = behind
+	run(t, sender)
+	office.until(func(rows map[string]views.Row[notification.State]) bool { return len(rows) == 1+partitions })
+	office.fold("o-1", notification.Sent{Kind: notification.Confirmed, Round: 1, Attempts: 1})
+	close(behind.shown)
+	office.ask("o-2", to(notification.Confirmed, "ada@example.org"))
+	office.tellAgain()
+	office.settled()
+	if len(outlet.taken) != 1 {
+		t.Errorf("%v were sent, expected the e-mail of o-2", outlet.taken)
+	}
+}
+
 // A stop lets an e-mail that is with the server come to its end, and says so in the log; so the next start repeats none.
 func TestAStopRepeatsNoEMail(t *testing.T) {
 	office := newOffice(t)
@@ -267,6 +308,9 @@ func TestWhatIsQueuedIsCounted(t *testing.T) {
 	office.ask("o-1", to(notification.Shipped, "ada@example.org"))
 	office.ask("o-2", to(notification.Confirmed, "ada@example.org"))
 	office.fold("o-2", notification.Sent{Kind: notification.Confirmed, Round: 1, Attempts: 1})
+	for _, b := range sender.begin(office.Owned()) {
+		b.ready = true
+	}
 	if n := sender.count(t.Context()); n != 2 {
 		t.Errorf("%d are queued", n)
 	}
@@ -274,4 +318,15 @@ func TestWhatIsQueuedIsCounted(t *testing.T) {
 	if n := sender.count(t.Context()); n != 0 {
 		t.Errorf("%d are queued in no partition", n)
 	}
+}
+
+// BenchmarkMails is the way of an e-mail from the outbox to a mail server on this machine, with a connection each.
+func BenchmarkMails(b *testing.B) {
+	relay, office := newRelay(b), newOffice(b)
+	for i := range b.N {
+		office.ask(fmt.Sprint("o-", i), to(notification.Confirmed, "ada@example.org"))
+	}
+	b.ResetTimer()
+	run(b, office.sender(relay.plain()))
+	office.settled()
 }

@@ -17,7 +17,7 @@ import (
 
 // relay is a mail server in this process that does as it is told.
 type relay struct {
-	t       *testing.T
+	t       testing.TB
 	address string
 	hanging chan string // tells to whom the e-mail is that it hangs at
 	release chan struct{}
@@ -45,7 +45,7 @@ func (l letter) read(t *testing.T) *mail.Message {
 	return m
 }
 
-func newRelay(t *testing.T, change ...func(*smtp.Server)) *relay {
+func newRelay(t testing.TB, change ...func(*smtp.Server)) *relay {
 	t.Helper()
 	r := &relay{t: t, hanging: make(chan string, 100), release: make(chan struct{}), moods: map[string][]string{}}
 	server := smtp.NewServer(smtp.BackendFunc(r.begin))

@@ -1,0 +1,282 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"stockflow/broker"
+	"stockflow/codecs"
+	"stockflow/engine"
+	"stockflow/processors"
+	"stockflow/processors/inventory"
+	"stockflow/processors/order"
+	"stockflow/views"
+)
+
+// mill is a Stockflow into whose logs anybody writes.
+type mill struct {
+	t      *testing.T
+	server *Server
+	client *shop
+	writer *kgo.Client
+}
+
+func newMill(t *testing.T, dir string) *mill {
+	t.Helper()
+	server, client := openQuickly(t, dir)
+	writer, err := server.conn.Client(kgo.MaxBufferedRecords(20_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(writer.Close)
+	return &mill{t, server, client, writer}
+}
+
+// write puts records on their logs, in this order in each partition, and returns when the logs have them.
+func (m *mill) write(records ...*kgo.Record) {
+	m.t.Helper()
+	if err := m.writer.ProduceSync(m.t.Context(), records...).FirstErr(); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// awaitLetters returns when the dead letters have so many records.
+func (m *mill) awaitLetters(n int) {
+	m.t.Helper()
+	reader, err := m.server.conn.Client(kgo.ConsumeTopics(engine.Letters), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer reader.Close()
+	ctx, cancel := context.WithTimeout(m.t.Context(), 4*generous)
+	defer cancel()
+	for have := 0; have < n; {
+		fetches := reader.PollFetches(ctx)
+		if err := fetches.Err0(); err != nil {
+			m.t.Fatalf("the dead letters are %d, expected %d: %v", have, n, err)
+		}
+		have += fetches.NumRecords()
+	}
+}
+
+// until returns when the row of a key is as wanted.
+func until[S any](m *mill, table *views.Table[S], key string, wanted func(S) bool) {
+	m.t.Helper()
+	watch, err := table.Watch(key)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer watch.Close()
+	row, err := table.Get(key)
+	if err != nil || wanted(row.State) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(m.t.Context(), 4*generous)
+	defer cancel()
+	if row, err = watch.Until(ctx, func(r views.Row[S]) bool { return wanted(r.State) }); err != nil {
+		m.t.Fatalf("the row of %s is %+v: %v", key, row.State, err)
+	}
+}
+
+// letters returns all dead letters as they are listed, with their values, in the order of their list.
+func (m *mill) letters() (all []views.Letter) {
+	m.t.Helper()
+	everyone := func(views.LetterID, int) bool { return true }
+	err := views.NewLetters(m.server.conn, nil).Walk(m.t.Context(), everyone, func(l views.Letter) error {
+		all = append(all, l)
+		return nil
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return all
+}
+
+// compare expects exactly one letter for each record, the same to the byte.
+func (m *mill) compare(poisons []poison, letters []views.Letter) {
+	m.t.Helper()
+	byPlace := map[views.LetterID]views.Letter{}
+	for _, l := range letters {
+		byPlace[l.ID()] = l
+	}
+	if len(letters) != len(poisons) || len(byPlace) != len(letters) {
+		m.t.Errorf("%d letters of %d messages are listed, expected %d", len(letters), len(byPlace), len(poisons))
+	}
+	for _, p := range poisons {
+		id := views.LetterID{Topic: p.Topic, Partition: p.Partition, Offset: p.Offset}
+		l, listed := byPlace[id]
+		if !listed {
+			m.t.Fatalf("%s is no letter: %s", p.what, id)
+		}
+		same := bytes.Equal(l.Key, p.Key) && bytes.Equal(l.Value, p.Value) && l.NoValue == (p.Value == nil) && len(l.Headers) == len(p.Headers)
+		for _, h := range p.Headers {
+			same = same && slices.ContainsFunc(l.Headers, func(x codecs.Header) bool { return x.Key == h.Key && bytes.Equal(x.Value, h.Value) })
+		}
+		if !same || !strings.Contains(l.Reason, p.says) || len(l.Reason) > 2000 {
+			m.t.Errorf("%s of %s: key %.60q, value %.60q, headers %.60q; the reason is %q, expected %q in it",
+				p.what, p.Topic, l.Key, l.Value, l.Headers, l.Reason, p.says)
+		}
+	}
+}
+
+const (
+	poisonSKUs   = 100
+	initialStock = 1_000_000
+)
+
+func poisonSKU(i int) string { return fmt.Sprint("sku-", i%poisonSKUs) }
+
+func receipt(sku string, quantity int64) *kgo.Record {
+	_, value := codecs.EncodeInventoryEvent(inventory.Receive{Quantity: quantity})
+	return &kgo.Record{Topic: processors.InventoryEvents, Key: []byte(sku), Value: value}
+}
+
+func placement(id string, sku string, email string) *kgo.Record {
+	_, value := codecs.EncodeOrderEvent(order.Placed{
+		Customer: order.Customer{ID: "ada", Email: email}, Lines: []order.PlacedLine{{SKU: sku, Quantity: 1}},
+	})
+	return &kgo.Record{Topic: processors.OrderEvents, Key: []byte(id), Value: value}
+}
+
+// plenty is what a test of poison has done besides.
+type plenty struct {
+	*mill
+	received, reserved map[string]int64
+	orders             []string
+}
+
+func (p *plenty) receipt(sku string, quantity int64) *kgo.Record {
+	p.received[sku] += quantity
+	return receipt(sku, quantity)
+}
+
+func (p *plenty) placement(id, sku, email string) *kgo.Record {
+	p.reserved[sku]++
+	p.orders = append(p.orders, id)
+	return placement(id, sku, email)
+}
+
+// done returns when all of it is in the tables, and nothing more, and expects no partition to have stopped.
+func (p *plenty) done() {
+	p.t.Helper()
+	for sku, received := range p.received {
+		until(p.mill, p.server.tables.Inventory, sku, func(s inventory.State) bool {
+			return s.Received == received && s.Reserved() == p.reserved[sku]
+		})
+	}
+	for _, id := range p.orders {
+		until(p.mill, p.server.tables.Orders, id, func(s order.State) bool { return s.Status == order.Confirmed })
+	}
+	if waits := p.server.Waiting(); len(waits) > 0 {
+		p.t.Errorf("it waits for %q", waits)
+	}
+}
+
+// TestPoisonStopsNothing: a thousand messages that no machine can take, among a hundred thousand good ones. Each bad
+// one becomes a letter, is listed once and kept to the byte; the good ones are all done; and no partition stops. Then
+// everything is delivered again, as after a crash: there are twice as many letters in their log, and nothing else changes.
+func TestPoisonStopsNothing(t *testing.T) {
+	const rounds, receipts, orders = 1000 / slowed, 98, 2
+	dir := t.TempDir()
+	p := &plenty{newMill(t, dir), map[string]int64{}, map[string]int64{}, nil}
+	var records []*kgo.Record
+	for i := range poisonSKUs {
+		records = append(records, p.receipt(poisonSKU(i), initialStock))
+	}
+	p.write(records...)
+	poisons := manyPoisons(rounds)
+	for i, bad := range poisons {
+		if i%50 == 0 {
+			records = nil
+		}
+		for j := range receipts {
+			records = append(records, p.receipt(poisonSKU(i*receipts+j), int64(j%3+1)))
+		}
+		for j := range orders {
+			records = append(records, p.placement(fmt.Sprintf("o-%d-%d", i, j), poisonSKU(i+j*7), []string{"", "ada@example.org"}[i%100/99]))
+		}
+		if records = append(records, bad.Record); i%50 == 49 {
+			p.write(records...)
+		}
+	}
+	p.awaitLetters(rounds)
+	p.done()
+	p.compare(poisons, p.letters())
+
+	halt(t, p.server)
+	rewind(t, dir)
+	p.mill = newMill(t, dir)
+	p.awaitLetters(2 * rounds)
+	records = nil
+	for i := range poisonSKUs { // behind all that was delivered again
+		records = append(records, p.receipt(poisonSKU(i), 1), p.placement(fmt.Sprint("end-", i), poisonSKU(i), ""))
+	}
+	p.write(records...)
+	p.done()
+	p.compare(poisons, p.letters())
+	p.wantPages(rounds)
+}
+
+// wantPages expects the API to list so many letters, each once.
+func (m *mill) wantPages(n int) {
+	m.t.Helper()
+	seen := map[string]bool{}
+	for cursor := ""; ; {
+		var page struct {
+			Items []struct{ ID, At, Reason string }
+			Next  string
+		}
+		a := m.client.send("GET", "/v1/dead-letters?limit=200"+cursor, "")
+		if err := json.Unmarshal([]byte(a.text), &page); err != nil || a.status != 200 {
+			m.t.Fatalf("the answer is %d %.200s: %v", a.status, a.text, err)
+		}
+		for _, item := range page.Items {
+			if seen[item.ID] || item.At == "" || item.Reason == "" {
+				m.t.Errorf("an item is %+v, and was listed before: %v", item, seen[item.ID])
+			}
+			seen[item.ID] = true
+		}
+		if page.Next == "" {
+			break
+		}
+		cursor = "&cursor=" + page.Next
+	}
+	if len(seen) != n {
+		m.t.Errorf("%d letters are listed, expected %d", len(seen), n)
+	}
+}
+
+// rewind makes all groups begin at the first message again, with the rows that they have.
+func rewind(t *testing.T, dir string) {
+	t.Helper()
+	b, err := broker.OpenEmbedded(dir, broker.Unsynced(), broker.Logger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	client, err := b.Connection().Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	for _, log := range processors.Logs {
+		starts, err := admin.ListStartOffsets(t.Context(), log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		group := strings.TrimSuffix(log, "-events")
+		if committed, err := admin.CommitOffsets(t.Context(), group, starts.Offsets()); err != nil || committed.Error() != nil {
+			t.Fatal(err, committed.Error())
+		}
+	}
+}
