@@ -35,7 +35,7 @@ func TestABrowserShowsTheDocumentAndTriesARoute(t *testing.T) {
 	browser := chromium(t)
 	h := newHouse(t)
 	h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":5}`, 200)
-	dom, requests := browse(t, browser, h.url+"/docs#try=getInventory")
+	dom, requests := browse(t, browser, h.url, "/docs#try=getInventory")
 	for path, item := range newContract(t).doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			class := "method " + strings.ToLower(method)
@@ -63,7 +63,7 @@ func TestABrowserShowsTheDocumentAndTriesARoute(t *testing.T) {
 
 // browse returns a page as it is when its scripts have run, and what it asked for itself. Whatever is not on this
 // machine, the browser would ask a proxy for that isn't there: what it wants of its maker goes nowhere either.
-func browse(t *testing.T, browser, page string) (dom string, requests []string) {
+func browse(t *testing.T, browser, origin, page string) (dom string, requests []string) {
 	t.Helper()
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -78,7 +78,7 @@ func browse(t *testing.T, browser, page string) (dom string, requests []string) 
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
 		"--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-extensions",
 		"--user-data-dir="+filepath.Join(home, "profile"), "--proxy-server="+nobody.Addr().String(), "--proxy-bypass-list=127.0.0.1",
-		"--log-net-log="+netLog, "--virtual-time-budget=5000", "--dump-dom", page)
+		"--log-net-log="+netLog, "--virtual-time-budget=5000", "--dump-dom", origin+page)
 	cmd.Env = append(os.Environ(), "HOME="+home)
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
@@ -86,7 +86,7 @@ func browse(t *testing.T, browser, page string) (dom string, requests []string) 
 	if err != nil {
 		t.Fatalf("%s: %v\n%.2000s", browser, err, complaints.String())
 	}
-	return string(out), requestsOf(t, netLog, page[:strings.Index(page, "/docs")])
+	return string(out), requestsOf(t, netLog, origin)
 }
 
 // requestsOf returns what the pages of an origin asked for, as the browser's log of its network has it. What the browser

@@ -220,12 +220,12 @@ func (st *stream) serve(w http.ResponseWriter, r *http.Request) {
 	slow := errors.Is(err, views.ErrBehind) || errors.Is(err, os.ErrDeadlineExceeded) && st.stopping.Err() == nil
 	if slow { // net/http has ended ctx too when a write failed
 		st.streams.cut.Inc()
-	} else if err != nil && ctx.Err() == nil {
+	} else if ctx.Err() == nil {
 		st.log.Debug("a stream of events ended", "table", eventTables[st.table], "error", err)
 	}
 }
 
-// run writes events until something ends it. It begins with an id, so that a reader which loses the connection before
+// run writes events until something ends it, which is its error. It begins with an id, so that a reader which loses the connection before
 // the first event misses none.
 func (st *stream) run(ctx context.Context) error {
 	fmt.Fprintf(&st.page, "retry: %s\nid: %s\n\n", comeBackAfter, st.id())

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"stockflow/processors"
@@ -99,11 +100,17 @@ func (s *Server) readLetters(r *http.Request) (lettersPage, error) {
 	return p, err
 }
 
+// lettersPatience is how long the log of dead letters is read for one answer. Only the first has to read all of it, and
+// what was read by then is not read again.
+const lettersPatience = 20 * time.Second
+
 // letters answers with dead letters, the newest first.
 func (s *Server) letters(ctx context.Context, l lettersPage) (reply, error) {
-	found, more, err := s.tables.Letters.Page(ctx, l.topic, l.before, l.limit)
+	reading, cancel := s.waiting(ctx, lettersPatience)
+	defer cancel()
+	found, more, err := s.tables.Letters.Page(reading, l.topic, l.before, l.limit)
 	if err != nil {
-		return reply{}, err
+		return reply{}, unreadLetters(ctx, err)
 	}
 	p := page{Items: make([]any, 0, len(found))}
 	for _, letter := range found {
@@ -113,6 +120,17 @@ func (s *Server) letters(ctx context.Context, l lettersPage) (reply, error) {
 		p.Next = cursor{l.name, placeText(found[len(found)-1].Place())}.stamp(s.realm)
 	}
 	return reply{status: http.StatusOK, body: p}, nil
+}
+
+// unreadLetters is the answer when the log could not be read; ctx is the client's.
+func unreadLetters(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &fault{
+		code: "log_unreachable", cause: err, header: map[string]string{"Retry-After": soon},
+		detail: "The dead letters could not be read in time. Try again later.",
+	}
 }
 
 // placeText writes down the place that a page ended at, for its cursor.

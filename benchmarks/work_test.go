@@ -149,7 +149,14 @@ func (s *stand) run(c contender, clock clock) cost {
 		s.Fatal("the engine ended before it began: ", err)
 	}
 	clock.StartTimer()
-	s.until(s, s.done)
+	s.until(s, func(ctx context.Context) (bool, error) {
+		select {
+		case err := <-ended:
+			return false, fmt.Errorf("the engine ended before its work: %w", err)
+		default:
+			return s.done(ctx)
+		}
+	})
 	took := cost{time.Since(began), processorTime() - used}
 	clock.StopTimer()
 	stop()

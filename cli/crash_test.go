@@ -3,6 +3,7 @@ package cli
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -84,11 +85,11 @@ func (s *shift) play(v *invoice) error {
 }
 
 func (s *shift) order(v *invoice) error {
-	a, err := s.client.try("POST", "/v1/orders", v.request(), "Prefer: wait=10")
+	a, err := s.client.insist("POST", "/v1/orders", v.request(), "Prefer: wait=10")
 	if err != nil {
 		return err
 	}
-	if a.status != http.StatusCreated && a.status != http.StatusAccepted {
+	if a.status != http.StatusCreated {
 		s.client.t.Errorf("order %s is answered with %d %s", v.id, a.status, a.text)
 	}
 	placed := s.client.row(a)
@@ -99,19 +100,17 @@ func (s *shift) order(v *invoice) error {
 	if !v.leaves || placed.Status != "confirmed" {
 		return nil
 	}
-	a, err = s.client.try("POST", "/v1/shipments/"+v.id+"/dispatch", v.parcel())
-	if err == nil && a.status != http.StatusOK && a.status != http.StatusAccepted {
+	a, err = s.client.insist("POST", "/v1/shipments/"+v.id+"/dispatch", v.parcel())
+	if err == nil && a.status != http.StatusOK {
 		s.client.t.Errorf("the dispatch of %s is answered with %d %s", v.id, a.status, a.text)
 	}
 	return err
 }
 
-// adjust sends one line of a return or correction, until it is decided: a 202 says that it isn't yet.
+// adjust sends one line of a return or correction.
 func (s *shift) adjust(v *invoice, i int) error {
 	method, path, body, key := v.adjustment(i)
-	a, err := s.client.try(method, path, body, key)
-	for ; err == nil && a.status == http.StatusAccepted; a, err = s.client.try(method, path, body, key) {
-	}
+	a, err := s.client.insist(method, path, body, key)
 	if err != nil || adjusted(s.client.t, a) != "taken" {
 		return err
 	}
@@ -157,12 +156,10 @@ func (s *shift) check(received map[string]int64) {
 // may be pending then.
 func mayFollow(told, now string) bool {
 	next := map[string]string{
-		"":            "confirmed backordered rejected shipped",
-		"pending":     "confirmed backordered rejected shipped",
 		"confirmed":   "confirmed shipped",
 		"backordered": "backordered confirmed",
 		"rejected":    "rejected",
 		"shipped":     "shipped", // its client had not heard of the confirmation, and asked again
 	}
-	return now != "" && strings.Contains(next[told], now)
+	return slices.Contains(strings.Fields(next[told]), now)
 }

@@ -60,7 +60,7 @@ func TestLettersAreRepairedAndCountOnce(t *testing.T) {
 	badID, worseID := fmt.Sprintf("%s/%d/%d", bad.Topic, bad.Partition, bad.Offset), fmt.Sprintf("%s/%d/%d", worse.Topic, worse.Partition, worse.Offset)
 
 	typed(t, 0, []string{badID, worseID, "o-1", "placed", "lines[0].quantity: must be 1 to", `unknown field "recieve"`}, "list", data)
-	typed(t, 0, []string{worseID, "there are more"}, "list", data, "--limit=1")
+	typed(t, 0, []string{"these are the newest 1; there are more"}, "list", data, "--limit=1")
 	if list := typed(t, 0, nil, "list", data, "--reason-contains=quantity", "--since=1h"); strings.Contains(list, worseID) || !strings.Contains(list, badID) {
 		t.Errorf("the letters about a quantity are %s", list)
 	}
@@ -136,7 +136,7 @@ func TestARedriveOfAllCountsOnce(t *testing.T) {
 	var last []engine.Redrive
 	for _, l := range m.letters() {
 		if l.Offset >= many-engine.MostRedriven && l.Offset < many {
-			last = append(last, engine.Redrive{Letter: l.DeadLetter})
+			last = append(last, engine.Redrive{Letter: l.DeadLetter, ID: processors.RedriveID(l.DeadLetter, 0)})
 		}
 	}
 	if sent, err := unnoted.Send(t.Context(), last); err != nil || len(sent) != engine.MostRedriven {
@@ -200,11 +200,11 @@ func TestDeadLettersThatMakeNoSense(t *testing.T) {
 		{2, "redrive x/1/1 --topic order-events", "--topic: is for --all only"},
 		{2, "redrive --all --topic orders", "--topic: must be one of order-events"},
 		{2, "redrive --all --again 1", "--again: is for letters that are named"},
-		{2, "redrive x/1/1 --again -1", "--again: must be 0 or more"},
+		{2, "redrive x/1/1 --again=-1", "--again: must be 0 or more"},
 		{2, "redrive --all --set-json {}", "--value and --set-json: are for one letter"},
 		{2, "redrive x/1/1 --set-json {} --value x", "--value and --set-json"},
 		{2, "list --since yesterday", "--since: \"yesterday\" is neither"},
-		{2, "list --limit -1", "--limit: must be 0 or more"},
+		{2, "list --limit=-1", "--limit: must be 0 or more"},
 		{2, "show", "id"},
 		{1, "show order-events/1", "is not the id of a dead letter"},
 		{1, "redrive x/1", "is not the id of a dead letter"},

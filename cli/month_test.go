@@ -50,8 +50,9 @@ func receiveAll(client *shop, units map[string]int64) {
 	skus := slices.Sorted(maps.Keys(units))
 	sideBySide(at16, len(skus), func(i int) {
 		path := "/v1/inventory/" + url.PathEscape(skus[i]) + "/receipts"
-		if a := client.send("POST", path, fmt.Sprintf(`{"quantity":%d}`, units[skus[i]])); a.status != 200 {
-			client.t.Errorf("the receipt of %s is answered with %d %s", skus[i], a.status, a.text)
+		body, key := fmt.Sprintf(`{"quantity":%d}`, units[skus[i]]), "Idempotency-Key: opening stock"
+		if a, err := client.insist("POST", path, body, key); err != nil || a.status != 200 {
+			client.t.Errorf("the receipt of %s is answered with %d %s %v", skus[i], a.status, a.text, err)
 		}
 	})
 }
@@ -88,7 +89,11 @@ func play(client *shop, quiet *quiet, v *invoice) []string {
 	}
 	var answers []string
 	for i := range v.lines {
-		answers = append(answers, adjusted(client.t, client.send(v.adjustment(i))))
+		answer, err := client.insist(v.adjustment(i))
+		if err != nil {
+			client.t.Error(err)
+		}
+		answers = append(answers, adjusted(client.t, answer))
 	}
 	return answers
 }

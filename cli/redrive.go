@@ -305,7 +305,7 @@ func (r *redriving) sendBatch(ctx context.Context, redriver *engine.Redriver, ba
 	var again []engine.Redrive
 	for i, l := range batch {
 		if times[i] == l.Redriven {
-			again = append(again, engine.Redrive{Letter: l.DeadLetter, Again: r.Again, Repaired: r.repaired})
+			again = append(again, engine.Redrive{Letter: l.DeadLetter, ID: processors.RedriveID(l.DeadLetter, r.Again), Repaired: r.repaired})
 		}
 	}
 	sent, err := redriver.Send(ctx, again)

@@ -1,7 +1,6 @@
 package codecs
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"strings"
 
@@ -38,42 +37,6 @@ func DecodeDeadLetter(value []byte) (DeadLetter, error) {
 		d.Redrive = &Redrive{ID: valid(r.Id), Repaired: r.Repaired, Partition: r.Partition, Offset: r.Offset}
 	}
 	return d, nil
-}
-
-// RedriveID returns the header "redrive" of the message that sends a letter again for the n-th time it is to count, from
-// 0. Whatever has the same id counts once, so letters of the same message have the same: one that was redriven and became
-// a letter again keeps its id; and an output that a machine sent twice, over a crash, has its origin's, together with
-// what it says, as anybody can write an origin.
-func RedriveID(d DeadLetter, n int) string {
-	id := string(header(d.Headers, HeaderRedrive))
-	if id == "" {
-		id = fmt.Sprintf("%s/%d/%d", d.Topic, d.Partition, d.Offset)
-		if o, err := ParseOrigin(header(d.Headers, HeaderOrigin)); err == nil {
-			sum := sha256.Sum256(d.Value)
-			id = fmt.Sprintf("%s+%x", EncodeOrigin(o), sum[:8])
-		}
-	}
-	if n > 0 {
-		id = fmt.Sprintf("%s#%d", id, n)
-	}
-	if id = valid(id); len(id) > maxRedriveID {
-		sum := sha256.Sum256([]byte(id))
-		id = fmt.Sprintf("%x", sum[:16])
-	}
-	return id
-}
-
-// maxRedriveID bounds an id in bytes: a header of anybody's may hold a megabyte, and the id is kept in a note.
-const maxRedriveID = 320
-
-// header returns the value of a header, nil if there is none.
-func header(headers []Header, key string) []byte {
-	for _, h := range headers {
-		if h.Key == key {
-			return h.Value
-		}
-	}
-	return nil
 }
 
 func valid(text string) string {

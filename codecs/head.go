@@ -70,7 +70,7 @@ type DeadLetter struct {
 
 // Redrive says how a dead letter was sent again.
 type Redrive struct {
-	ID        string // the message's header redrive, see RedriveID
+	ID        string // the message's header redrive
 	Repaired  bool   // another value was sent than the letter's
 	Partition int32  // where it is now, in the letter's topic
 	Offset    int64

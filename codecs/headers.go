@@ -44,13 +44,14 @@ func EncodeOrigin(o Origin) []byte {
 // ParseOrigin reads the header "origin". It takes only what EncodeOrigin writes, so that one origin has one text.
 func ParseOrigin(header []byte) (Origin, error) {
 	log, numbers, _ := strings.Cut(string(header), "/")
-	parts := strings.Split(numbers, "/")
-	if !topicName(log) || len(parts) != 3 {
+	if !topicName(log) || strings.Count(numbers, "/") != 2 {
 		return Origin{}, fmt.Errorf("origin: must be log/partition/offset/index, is %s", quoted(string(header)))
 	}
-	partition, err1 := canonical("partition", parts[0], 32)
-	offset, err2 := canonical("offset", parts[1], 64)
-	index, err3 := canonical("index", parts[2], 32)
+	first, rest, _ := strings.Cut(numbers, "/")
+	second, third, _ := strings.Cut(rest, "/")
+	partition, err1 := canonical("partition", first, 32)
+	offset, err2 := canonical("offset", second, 64)
+	index, err3 := canonical("index", third, 32)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return Origin{}, err
 	}
@@ -60,7 +61,7 @@ func ParseOrigin(header []byte) (Origin, error) {
 // canonical reads a number of 0 or more that is written in the one shortest way.
 func canonical(part, text string, bits int) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, bits)
-	if err != nil || n < 0 || strconv.FormatInt(n, 10) != text {
+	if err != nil || text[0] < '0' || text[0] > '9' || text[0] == '0' && len(text) > 1 {
 		return 0, fmt.Errorf("origin: %s: must be a number of %d bits without sign or leading zeros, is %s",
 			part, bits-1, quoted(text))
 	}
@@ -68,8 +69,14 @@ func canonical(part, text string, bits int) (int64, error) {
 }
 
 func topicName(name string) bool {
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-	return name != "" && len(name) <= maxLogName && strings.Trim(name, letters) == ""
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return name != "" && len(name) <= maxLogName
 }
 
 // EncodeTaken returns the header "taken". Two of them, one after the other, are the header of both lists.

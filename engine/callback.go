@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 
 	"github.com/lovoo/goka"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
 	"stockflow/codecs"
@@ -137,12 +138,14 @@ func (d *delivery[S]) fold(in Incoming) error {
 	}
 	taken := codecs.Taken{Offset: in.Offset, Refusal: res.Refusal, Origin: in.Origin}
 	for _, o := range res.Outputs {
-		d.emit(o.Log, o.Key, o.Type, o.Value, nil)
+		if err := d.emit(o.Log, o.Key, o.Type, o.Value, nil, nil); err != nil {
+			return err
+		}
 		taken.Sent = append(taken.Sent, codecs.Sent{Log: o.Log, Key: o.Key})
 	}
-	d.ctx.SetValue(d.machine.EncodeRow(next.Head, next.State), goka.WithCtxEmitHeaders(goka.Headers{
-		codecs.HeaderTaken: codecs.EncodeTaken([]codecs.Taken{taken}),
-	}))
+	if err := d.set(in.Key, d.machine.EncodeRow(next.Head, next.State), taken); err != nil {
+		return err
+	}
 	d.instance.metrics.messages.Inc()
 	if d.machine.Observe != nil {
 		d.machine.Observe(row.State, in, res)
@@ -175,24 +178,51 @@ func (d *delivery[S]) apply(row Row[S], in Incoming) (next Row[S], res Result[S]
 	return next, res, nil
 }
 
+// set sets the row of key and hands its changelog record to the lane. The message is done when the changelog has it,
+// for it then has, in their logs, all outputs that were emitted before.
+func (d *delivery[S]) set(key string, value []byte, taken codecs.Taken) error {
+	if err := checkSize(d.machine.Table, key, value); err != nil {
+		return err
+	}
+	if err := d.lane.store.Set(key, value); err != nil {
+		return err
+	}
+	h := &held{key: key, set: d.lane.store.current(key), value: value, taken: codecs.EncodeTaken([]codecs.Taken{taken})}
+	return d.deferred(func(done func(error)) error {
+		h.done = []func(error){done}
+		return d.lane.hold(h)
+	})
+}
+
 // emit sends an output with its origin, which is this message and the output's place among its outputs. more are
-// headers beside those that every output has.
-func (d *delivery[S]) emit(log, key, typ string, value []byte, more goka.Headers) {
-	headers := goka.Headers{
-		codecs.HeaderOrigin: codecs.EncodeOrigin(codecs.Origin{
-			Log: d.machine.Log, Partition: d.record.Partition, Offset: d.record.Offset, Index: d.sent,
-		}),
-		codecs.HeaderType: []byte("stockflow." + typ),
-		codecs.HeaderTime: timeOf(d.record.At),
-	}
-	if trace := d.ctx.Headers()[codecs.HeaderTraceParent]; trace != nil {
-		headers[codecs.HeaderTraceParent] = trace
-	}
-	for k, v := range more {
-		headers[k] = v
-	}
+// headers beside those that every output has; done is as for lane.emit.
+func (d *delivery[S]) emit(log, key, typ string, value []byte, more []kgo.RecordHeader, done func(error)) error {
+	origin := codecs.Origin{Log: d.machine.Log, Partition: d.record.Partition, Offset: d.record.Offset, Index: d.sent}
 	d.sent++
-	d.ctx.Emit(goka.Stream(log), key, value, goka.WithCtxEmitHeaders(headers))
+	headers := append(d.instance.cloudEvent(origin, typ, d.record.At), more...)
+	if trace := d.ctx.Headers()[codecs.HeaderTraceParent]; trace != nil {
+		headers = append(headers, kgo.RecordHeader{Key: codecs.HeaderTraceParent, Value: trace})
+	}
+	return d.instance.producer.sendOutput(d.lane, &kgo.Record{
+		Topic: log, Key: []byte(key), Value: value, Headers: headers,
+		Partition: broker.Partition([]byte(key), d.instance.partitions),
+	}, done)
+}
+
+// emitLast sends an output that no row follows: the message is done when the log has it.
+func (d *delivery[S]) emitLast(log, key, typ string, value []byte, more ...kgo.RecordHeader) error {
+	return d.deferred(func(done func(error)) error { return d.emit(log, key, typ, value, more, done) })
+}
+
+// deferred keeps goka from taking the message for done before done is called. An error of start is told to goka too,
+// which waits for every message at the end of a session.
+func (d *delivery[S]) deferred(start func(done func(error)) error) error {
+	done := d.ctx.DeferCommit()
+	err := start(done)
+	if err != nil {
+		done(err)
+	}
+	return err
 }
 
 // move sends a message to the partition of its key. It is taken there, once: its origin says which message it was, or
@@ -202,12 +232,11 @@ func (d *delivery[S]) move(in Incoming) error {
 		return d.letter(fmt.Sprintf("%s is sent by machines alone, and key %q belongs to another partition", in.Type, in.Key))
 	}
 	d.instance.metrics.moved.Inc()
-	var more goka.Headers
+	var more []kgo.RecordHeader
 	if d.record.Redrive != nil {
-		more = goka.Headers{codecs.HeaderRedrive: d.record.Redrive}
+		more = append(more, kgo.RecordHeader{Key: codecs.HeaderRedrive, Value: d.record.Redrive})
 	}
-	d.emit(d.machine.Log, in.Key, in.Type, d.record.Value, more)
-	return nil
+	return d.emitLast(d.machine.Log, in.Key, in.Type, d.record.Value, more...)
 }
 
 // letter puts the message into the dead letters as it came. The stream goes on.
@@ -227,8 +256,7 @@ func (d *delivery[S]) letter(reason string) error {
 		d.park(fmt.Sprintf("the message is too large for a dead letter: %d bytes", len(value)))
 		return nil
 	}
-	d.emit(Letters, d.record.Key, "dead_letter", value, nil)
-	return nil
+	return d.emitLast(Letters, d.record.Key, "dead_letter", value)
 }
 
 // park stops this partition, and this one alone, at this message: it and those after it wait in the log for a

@@ -140,7 +140,7 @@ func (g *Group) newInstance(life context.Context, client *kgo.Client, stop conte
 	b := &g.base
 	return &instance{
 		group: b.group, input: b.input, table: b.table, partitions: b.partitions,
-		conn: b.conn, dir: b.dir, log: b.log, metrics: b.metrics, flaws: b.flaws,
+		conn: b.conn, dir: b.dir, eventSource: []byte("/stockflow/" + b.group), log: b.log, metrics: b.metrics, flaws: b.flaws,
 		ends: newEnds(kadm.NewClient(client), g.logs), life: life, stop: stop,
 		lanes: map[int32]*lane{}, halts: map[int32]string{}, changed: g.change,
 	}

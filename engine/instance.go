@@ -23,6 +23,7 @@ type instance struct {
 	partitions          int32
 	conn                broker.Connection
 	dir                 string // where the stores are, one a partition
+	eventSource         []byte // of what the group sends, as a CloudEvent says it
 	log                 *slog.Logger
 	metrics             groupMetrics
 	flaws               flaws

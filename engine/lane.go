@@ -1,11 +1,6 @@
 package engine
 
-import (
-	"sync"
-
-	"github.com/IBM/sarama"
-	"github.com/lovoo/goka"
-)
+import "sync"
 
 // lane is one partition of a group while this instance owns it. It carries three of the four rules:
 //
@@ -27,13 +22,13 @@ type lane struct {
 	outputs prefix     // by sequence number
 	queue   []*held    // rows that wait, in the order of their needs
 	waiting map[string]*held
-	open    map[int64]goka.PromiseFinisher // outputs sent and not acknowledged, by sequence number
-	sent    map[*held]bool                 // rows handed to the client and not acknowledged
-	next    int64                          // the changelog offset that our next record gets, if nobody else writes
-	input   prefix                         // delivered messages, by offset
-	at      int64                          // LogAppendTime of the last message that came
-	halted  int64                          // no message from this offset on is ever done; noOffset for none
-	err     error                          // why the lane takes no more rows
+	open    map[int64]func(error) // done of outputs that no row follows, by sequence number, until acknowledged
+	sent    map[*held]bool        // rows handed to the client and not acknowledged
+	next    int64                 // the changelog offset that our next record gets, if nobody else writes
+	input   prefix                // delivered messages, by offset
+	at      int64                 // LogAppendTime of the last message that came
+	halted  int64                 // no message from this offset on is ever done; noOffset for none
+	err     error                 // why the lane takes no more rows
 	closed  bool
 
 	// foreign is told of changelog records [from, to) that this instance did not write. The store stays pinned
@@ -52,17 +47,17 @@ const maxTaken = 256 << 10
 
 // held is a row on its way into the changelog.
 type held struct {
-	key    string
-	set    *row // the store's, nil when the changelog has had the row before
-	value  []byte
-	taken  []byte // the header taken: what went into the row, over all rows that it replaced
-	need   int64  // the sequence number that the outputs must have reached
-	finish []goka.PromiseFinisher
-	gone   bool // a newer row of the key has taken its place
+	key   string
+	set   *row // the store's, nil when the changelog has had the row before
+	value []byte
+	taken []byte        // the header taken: what went into the row, over all rows that it replaced
+	need  int64         // the sequence number that the outputs must have reached
+	done  []func(error) // told when the changelog has the row, or why it has not
+	gone  bool          // a newer row of the key has taken its place
 }
 
 func newLane(partition int32, store *Store) *lane {
-	l := &lane{partition: partition, store: store, waiting: map[string]*held{}, open: map[int64]goka.PromiseFinisher{}, sent: map[*held]bool{}, halted: noOffset}
+	l := &lane{partition: partition, store: store, waiting: map[string]*held{}, open: map[int64]func(error){}, sent: map[*held]bool{}, halted: noOffset}
 	l.wake = sync.NewCond(&l.mu)
 	l.recovery.init()
 	return l
@@ -113,23 +108,40 @@ func (l *lane) halt(offset int64) {
 	}
 }
 
-// emit notes an output that is about to be sent and returns its sequence number.
-func (l *lane) emit(finish goka.PromiseFinisher) (int64, error) {
+// emit notes an output that is about to be sent and returns its sequence number. done is told when the output is
+// acknowledged, or why it is not; it is nil where a row follows, whose acknowledgement says so too.
+func (l *lane) emit(done func(error)) (int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.err != nil {
+		return 0, l.err
+	}
 	seq := l.outputs.next
 	l.outputs.begin(seq)
-	l.open[seq] = finish
-	return seq, l.err
+	if done != nil {
+		l.open[seq] = done
+	}
+	return seq, nil
 }
 
 // emitted notes that an output is acknowledged, which may let rows go.
 func (l *lane) emitted(seq int64) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.outputs.finish(seq)
+	done := l.open[seq]
 	delete(l.open, seq)
-	l.wake.Broadcast()
+	if l.ready() {
+		l.wake.Broadcast()
+	}
+	l.mu.Unlock()
+	if done != nil {
+		done(nil)
+	}
+}
+
+// ready reports whether the first row of the queue may go. The caller holds mu.
+func (l *lane) ready() bool {
+	return len(l.queue) > 0 && l.queue[0].need <= l.outputs.end()
 }
 
 // hold queues a row behind the outputs emitted so far. A row of the same key that still waits is replaced: the
@@ -150,7 +162,7 @@ func (l *lane) enqueue(h *held) error {
 	}
 	if old := l.waiting[h.key]; old != nil && len(old.taken)+len(h.taken) <= maxTaken {
 		old.gone = true
-		h.finish = append(old.finish, h.finish...)
+		h.done = append(old.done, h.done...)
 		h.taken = append(old.taken, h.taken...)
 	}
 	h.need = l.outputs.next
@@ -159,7 +171,9 @@ func (l *lane) enqueue(h *held) error {
 	}
 	l.waiting[h.key] = h
 	l.queue = append(l.queue, h)
-	l.wake.Broadcast()
+	if l.ready() {
+		l.wake.Broadcast()
+	}
 	return nil
 }
 
@@ -182,8 +196,7 @@ func (l *lane) take() []*held {
 	defer l.mu.Unlock()
 	var ready []*held
 	for !l.closed {
-		end := l.outputs.end()
-		for len(l.queue) > 0 && l.queue[0].need <= end {
+		for l.ready() {
 			if h := l.queue[0]; !h.gone {
 				delete(l.waiting, h.key)
 				ready = append(ready, h)
@@ -215,7 +228,7 @@ func (l *lane) acknowledged(h *held, offset int64) {
 		l.foreign(l, from, offset)
 	}
 	l.store.Acknowledged(h.key, h.set, h.value, offset)
-	h.resolve(&sarama.ProducerMessage{Partition: l.partition, Offset: offset}, nil)
+	h.resolve(nil)
 }
 
 // moved takes notice that the changelog ends at end though nothing of ours is on its way there.
@@ -243,18 +256,18 @@ func (l *lane) fail(err error) {
 	}
 	queue, open, sent := l.queue, l.open, l.sent
 	l.queue, l.waiting = nil, map[string]*held{}
-	l.open, l.sent = map[int64]goka.PromiseFinisher{}, map[*held]bool{}
+	l.open, l.sent = map[int64]func(error){}, map[*held]bool{}
 	l.wake.Broadcast()
 	l.mu.Unlock()
-	for _, finish := range open {
-		finish(nil, err)
+	for _, done := range open {
+		done(err)
 	}
 	for h := range sent {
-		h.resolve(nil, err)
+		h.resolve(err)
 	}
 	for _, h := range queue {
 		if !h.gone {
-			h.resolve(nil, err)
+			h.resolve(err)
 		}
 	}
 }
@@ -267,8 +280,8 @@ func (l *lane) close() {
 	l.wake.Broadcast()
 }
 
-func (h *held) resolve(m *sarama.ProducerMessage, err error) {
-	for _, finish := range h.finish {
-		finish(m, err)
+func (h *held) resolve(err error) {
+	for _, done := range h.done {
+		done(err)
 	}
 }

@@ -6,9 +6,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/IBM/sarama"
-	"github.com/lovoo/goka"
-
 	"stockflow/codecs"
 	"stockflow/processors/inventory"
 )
@@ -45,20 +42,19 @@ func (s *slip) set(t *testing.T, key, value string, done *[]string) {
 	if err := s.store.Set(key, []byte(value)); err != nil {
 		t.Fatal(err)
 	}
-	finish := func(_ *sarama.ProducerMessage, err error) *goka.Promise {
+	finish := func(err error) {
 		if err == nil {
 			*done = append(*done, value)
 		}
-		return nil
 	}
-	if err := s.hold(&held{key: key, set: s.store.current(key), value: []byte(value), taken: []byte(value), finish: []goka.PromiseFinisher{finish}}); err != nil {
+	if err := s.hold(&held{key: key, set: s.store.current(key), value: []byte(value), taken: []byte(value), done: []func(error){finish}}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (s *slip) output(t *testing.T) int64 {
 	t.Helper()
-	seq, err := s.emit(func(*sarama.ProducerMessage, error) *goka.Promise { return nil })
+	seq, err := s.emit(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,11 +118,10 @@ func TestAFailedLaneResolvesEverything(t *testing.T) {
 	s := newSlip(t)
 	var done []string
 	errs := 0
-	_, err := s.emit(func(_ *sarama.ProducerMessage, err error) *goka.Promise {
+	_, err := s.emit(func(err error) {
 		if err != nil {
 			errs++
 		}
-		return nil
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,16 +1,16 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"hash"
 	"time"
 
-	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"stockflow/broker"
 	"stockflow/codecs"
 )
 
@@ -62,29 +62,18 @@ func producerOptions(largest int) []kgo.Opt {
 // maxBuffered is how many records a client holds before Produce blocks; a variable for tests, which make it small.
 var maxBuffered = 10_000
 
-// Emit implements goka.Producer.
+// errPastEngine is what goka gets if it ever sends anything by itself.
+var errPastEngine = errors.New("nothing is sent but by the engine")
+
+// Emit implements goka.Producer, and refuses: outputs and rows are sent by deliveries, in the order that the engine wants.
 func (p *producer) Emit(topic, key string, value []byte) *goka.Promise {
 	return p.EmitWithHeaders(topic, key, value, nil)
 }
 
-// EmitWithHeaders implements goka.Producer for the two things that a callback emits: outputs, which carry their
-// origin, and the row.
-func (p *producer) EmitWithHeaders(topic, key string, value []byte, headers goka.Headers) *goka.Promise {
-	promise, finish := goka.NewPromiseWithFinisher()
-	if err := p.failed(); err != nil {
-		return finish(nil, err)
-	}
-	if err := checkSize(topic, key, value); err != nil {
-		p.fail(err)
-		return finish(nil, err)
-	}
-	if topic == p.table {
-		p.holdRow(key, value, headers, finish)
-	} else if err := p.sendOutput(topic, key, value, headers, finish); err != nil {
-		p.fail(err)
-		return finish(nil, err)
-	}
-	return promise
+// EmitWithHeaders implements goka.Producer as Emit does.
+func (p *producer) EmitWithHeaders(string, string, []byte, goka.Headers) *goka.Promise {
+	_, finish := goka.NewPromiseWithFinisher()
+	return finish(nil, errPastEngine)
 }
 
 func checkSize(topic, key string, value []byte) error {
@@ -98,80 +87,54 @@ func checkSize(topic, key string, value []byte) error {
 	return nil
 }
 
-// holdRow hands the row of a callback to its lane.
-func (p *producer) holdRow(key string, value []byte, headers goka.Headers, finish goka.PromiseFinisher) {
-	l := p.lane(broker.Partition([]byte(key), p.partitions))
-	if l == nil {
-		finish(nil, errEnded)
-		return
+// sendOutput sends an output of a message of a lane's. done is as for lane.emit; it is told of every error, too.
+func (p *producer) sendOutput(l *lane, record *kgo.Record, done func(error)) error {
+	if err := cmp.Or(p.failed(), checkSize(record.Topic, string(record.Key), record.Value)); err != nil {
+		return err
 	}
-	err := l.hold(&held{
-		key: key, set: l.store.current(key), value: value, taken: headers[codecs.HeaderTaken],
-		finish: []goka.PromiseFinisher{finish},
-	})
-	if err != nil {
-		finish(nil, err)
-	}
-}
-
-// sendOutput sends an output of a message and tells the lane that the message came by when it is acknowledged.
-func (p *producer) sendOutput(topic, key string, value []byte, headers goka.Headers, finish goka.PromiseFinisher) error {
-	origin, err := codecs.ParseOrigin(headers[codecs.HeaderOrigin])
-	if err != nil {
-		return fmt.Errorf("an output to %s: %w", topic, err)
-	}
-	l := p.lane(origin.Partition)
-	if l == nil {
-		return errEnded
-	}
-	seq, err := l.emit(finish)
+	seq, err := l.emit(done)
 	if err != nil {
 		return err
 	}
 	client := p.client
-	if topic == Letters {
+	if record.Topic == Letters {
 		client = p.letters
-	}
-	record := &kgo.Record{
-		Topic: topic, Key: []byte(key), Value: value,
-		Partition: broker.Partition([]byte(key), p.partitions),
-		Headers:   p.cloudEvent(headers),
 	}
 	client.Produce(context.Background(), record, func(r *kgo.Record, err error) {
 		if err != nil {
-			err = fmt.Errorf("sending to %s/%d: %w", topic, r.Partition, err)
-			p.fail(err)
-			finish(nil, err)
+			p.fail(fmt.Errorf("sending to %s/%d: %w", r.Topic, r.Partition, err)) // which tells everyone who waits in a lane
 			return
 		}
 		l.emitted(seq)
-		finish(&sarama.ProducerMessage{Topic: topic, Partition: r.Partition, Offset: r.Offset}, nil)
 	})
 	return nil
 }
 
-// cloudEvent completes the headers of an output to a CloudEvent in binary mode. Its id is the origin, so a repeat
-// after a crash is the same event.
-func (p *producer) cloudEvent(h goka.Headers) []kgo.RecordHeader {
-	out := make([]kgo.RecordHeader, 0, len(h)+4)
-	out = append(out,
-		kgo.RecordHeader{Key: codecs.HeaderSpecVersion, Value: []byte(codecs.SpecVersion)},
-		kgo.RecordHeader{Key: codecs.HeaderID, Value: h[codecs.HeaderOrigin]},
-		kgo.RecordHeader{Key: codecs.HeaderSource, Value: []byte("/stockflow/" + p.group)},
-		kgo.RecordHeader{Key: codecs.HeaderContentType, Value: []byte(codecs.ContentTypeProtobuf)},
-	)
-	for k, v := range h {
-		if v != nil && k != codecs.HeaderID && k != codecs.HeaderSource && k != codecs.HeaderContentType && k != codecs.HeaderSpecVersion {
-			out = append(out, kgo.RecordHeader{Key: k, Value: v})
-		}
+// What is the same in all outputs.
+var (
+	specVersion = []byte(codecs.SpecVersion)
+	contentType = []byte(codecs.ContentTypeProtobuf)
+)
+
+// cloudEvent is the headers of an output, a CloudEvent in binary mode. Its id is the origin and its time that of the
+// message it came from, so a repeat after a crash is the same event.
+func (i *instance) cloudEvent(o codecs.Origin, typ string, at int64) []kgo.RecordHeader {
+	origin := codecs.EncodeOrigin(o)
+	return []kgo.RecordHeader{
+		{Key: codecs.HeaderOrigin, Value: origin},
+		{Key: codecs.HeaderID, Value: origin},
+		{Key: codecs.HeaderType, Value: append(append(make([]byte, 0, 32), "stockflow."...), typ...)},
+		{Key: codecs.HeaderSource, Value: i.eventSource},
+		{Key: codecs.HeaderTime, Value: timeOf(at)},
+		{Key: codecs.HeaderSpecVersion, Value: specVersion},
+		{Key: codecs.HeaderContentType, Value: contentType},
 	}
-	return out
 }
 
 // sendRow sends a row that no longer has to wait. The lane's goroutine calls it.
 func (i *instance) sendRow(l *lane, h *held) {
 	if err := i.failed(); err != nil {
-		h.resolve(nil, err)
+		h.resolve(err)
 		return
 	}
 	record := &kgo.Record{Topic: i.table, Partition: l.partition, Key: []byte(h.key), Value: h.value}
@@ -182,7 +145,6 @@ func (i *instance) sendRow(l *lane, h *held) {
 		if err != nil {
 			err = fmt.Errorf("sending a row to %s/%d: %w", i.table, l.partition, err)
 			i.fail(err)
-			h.resolve(nil, err)
 			return
 		}
 		l.acknowledged(h, r.Offset)
@@ -200,5 +162,5 @@ func (p *producer) Close() error {
 // timeOf is a message's time as a CloudEvent says it: from the log and not from a clock, so that a repeat after a
 // crash is the same.
 func timeOf(at int64) []byte {
-	return time.UnixMilli(at).UTC().AppendFormat(nil, time.RFC3339Nano)
+	return time.UnixMilli(at).UTC().AppendFormat(make([]byte, 0, 32), time.RFC3339Nano)
 }

@@ -26,7 +26,7 @@ type Redriver struct {
 // Redrive is a letter that is to be sent again.
 type Redrive struct {
 	Letter codecs.DeadLetter
-	Again  int // how many times it is to count beside the first
+	ID     string // the header redrive: what has the same counts once in a row
 	// Repaired is sent in place of the letter's value, if it isn't nil.
 	Repaired []byte
 }
@@ -75,18 +75,17 @@ func (r *Redriver) Close() { r.client.Close() }
 
 // record is the message that l becomes: what was not the message's own, but told where it stood, stays behind.
 func (l Redrive) record(partitions int32) *kgo.Record {
-	id := []byte(codecs.RedriveID(l.Letter, l.Again))
 	out := &kgo.Record{
 		Topic: l.Letter.Topic, Partition: broker.Partition(l.Letter.Key, partitions),
 		Key: l.Letter.Key, Value: l.value(),
-		Headers: []kgo.RecordHeader{{Key: codecs.HeaderRedrive, Value: id}},
+		Headers: []kgo.RecordHeader{{Key: codecs.HeaderRedrive, Value: []byte(l.ID)}},
 	}
 	for _, h := range l.Letter.Headers {
 		switch h.Key {
 		case codecs.HeaderOrigin, codecs.HeaderRedrive:
 			continue
 		case codecs.HeaderID: // as an event of its own, it has an id of its own
-			h.Value = id
+			h.Value = []byte(l.ID)
 		case codecs.HeaderContentType:
 			if l.Repaired != nil { // and may be JSON now
 				continue
@@ -112,7 +111,7 @@ func (l Redrive) note(at *kgo.Record) *kgo.Record {
 	value := codecs.EncodeDeadLetter(codecs.DeadLetter{
 		Topic: l.Letter.Topic, Partition: l.Letter.Partition, Offset: l.Letter.Offset, At: l.Letter.At, Key: l.Letter.Key,
 		Redrive: &codecs.Redrive{
-			ID: codecs.RedriveID(l.Letter, l.Again), Repaired: l.Repaired != nil, Partition: at.Partition, Offset: at.Offset,
+			ID: l.ID, Repaired: l.Repaired != nil, Partition: at.Partition, Offset: at.Offset,
 		},
 	})
 	return &kgo.Record{

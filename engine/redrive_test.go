@@ -100,11 +100,11 @@ func TestARedriverSendsWhatWasThere(t *testing.T) {
 		return d
 	}
 	letters := []Redrive{
-		{Letter: letter(1, codecs.DeadLetter{Value: []byte("\xffx"), Headers: headers(
+		{ID: "one", Letter: letter(1, codecs.DeadLetter{Value: []byte("\xffx"), Headers: headers(
 			"origin", "sink/0/1/0", "ce_id", "sink/0/1/0", "ce_type", "stockflow.reserve", "content-type", "application/protobuf", "mine", "")})},
-		{Letter: letter(2, codecs.DeadLetter{NoValue: true}), Again: 3},
-		{Letter: letter(3, codecs.DeadLetter{})},
-		{Letter: letter(4, codecs.DeadLetter{Value: []byte("x"), Headers: headers("redrive", "a", "content-type", "application/protobuf")}), Repaired: []byte("{}")},
+		{ID: "two", Letter: letter(2, codecs.DeadLetter{NoValue: true})},
+		{ID: "three", Letter: letter(3, codecs.DeadLetter{})},
+		{ID: "four", Letter: letter(4, codecs.DeadLetter{Value: []byte("x"), Headers: headers("redrive", "a", "content-type", "application/protobuf")}), Repaired: []byte("{}")},
 	}
 	r, err := NewRedriver(b.conn, 4)
 	if err != nil {
@@ -115,10 +115,10 @@ func TestARedriverSendsWhatWasThere(t *testing.T) {
 		t.Fatal(sent, err)
 	}
 	want := []string{
-		`"\xffx" [redrive=sink/0/1/0+e3406493d57c232c ce_id=sink/0/1/0+e3406493d57c232c ce_type=stockflow.reserve content-type=application/protobuf mine=]`,
-		`none [redrive=toy-events/3/2#3]`,
-		`"" [redrive=toy-events/3/3]`,
-		`"{}" [redrive=a]`,
+		`"\xffx" [redrive=one ce_id=one ce_type=stockflow.reserve content-type=application/protobuf mine=]`,
+		`none [redrive=two]`,
+		`"" [redrive=three]`,
+		`"{}" [redrive=four]`,
 	}
 	var got []string
 	b.follow(toyLog, func(r *kgo.Record) bool {
@@ -140,7 +140,7 @@ func TestARedriverSendsWhatWasThere(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	for i, note := range b.letters(4) {
-		if l := letters[i].Letter; note.Redrive == nil || nameOf(note) != nameOf(l) || note.Redrive.ID != codecs.RedriveID(l, letters[i].Again) ||
+		if l := letters[i].Letter; note.Redrive == nil || nameOf(note) != nameOf(l) || note.Redrive.ID != letters[i].ID ||
 			note.Redrive.Offset != int64(i) || note.Redrive.Repaired != (i == 3) {
 			t.Errorf("the note is %+v %+v", note, note.Redrive)
 		}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/IBM/sarama"
-	"github.com/lovoo/goka"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
@@ -22,22 +20,21 @@ func (l *lane) repair(key string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.waiting[key] != nil {
-		l.waiting[key].finish = append(l.waiting[key].finish, l.unpin)
+		l.waiting[key].done = append(l.waiting[key].done, l.unpin)
 		return nil
 	}
 	value, err := l.store.Get(key)
 	if err != nil {
 		return err
 	}
-	return l.enqueue(&held{key: key, set: l.store.current(key), value: value, finish: []goka.PromiseFinisher{l.unpin}})
+	return l.enqueue(&held{key: key, set: l.store.current(key), value: value, done: []func(error){l.unpin}})
 }
 
-// unpin is the promise of a repair. A failed one leaves the store pinned: it is about to be closed.
-func (l *lane) unpin(_ *sarama.ProducerMessage, err error) *goka.Promise {
+// unpin ends a repair. A failed one leaves the store pinned: it is about to be closed.
+func (l *lane) unpin(err error) {
 	if err == nil {
 		l.store.Unpin()
 	}
-	return nil
 }
 
 // meet looks at a changelog record that somebody else wrote. If it is newer than our row, we adopt it: its outputs

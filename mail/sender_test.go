@@ -319,14 +319,3 @@ func TestWhatIsQueuedIsCounted(t *testing.T) {
 		t.Errorf("%d are queued in no partition", n)
 	}
 }
-
-// BenchmarkMails is the way of an e-mail from the outbox to a mail server on this machine, with a connection each.
-func BenchmarkMails(b *testing.B) {
-	relay, office := newRelay(b), newOffice(b)
-	for i := range b.N {
-		office.ask(fmt.Sprint("o-", i), to(notification.Confirmed, "ada@example.org"))
-	}
-	b.ResetTimer()
-	run(b, office.sender(relay.plain()))
-	office.settled()
-}

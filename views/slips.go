@@ -60,7 +60,7 @@ func (l *Letters) catchUp(ctx context.Context) error {
 }
 
 // findPatience is how long the ends of the log are asked for.
-const findPatience = 10 * time.Second
+const findPatience = 4 * time.Second
 
 // bounds returns where the log begins and ends. One that isn't there has none.
 func (l *Letters) bounds(ctx context.Context) (starts, ends kadm.ListedOffsets, err error) {

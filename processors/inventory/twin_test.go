@@ -89,7 +89,7 @@ func (w *twin) reserve(e Reserve) []Output {
 	if free < e.Quantity {
 		reason = RefusalHeld
 	}
-	if w.onHand() < e.Quantity {
+	if asked := map[Mode]int64{Exact: e.Quantity, UpTo: 1}[e.Mode]; w.onHand() < asked { // any one would do for UpTo
 		reason = RefusalInsufficient
 	}
 	if len(w.queue) > 0 {

@@ -6,43 +6,6 @@ import (
 	"testing"
 )
 
-// TestRedriveID: letters of the same message have the same id, and others have others.
-func TestRedriveID(t *testing.T) {
-	letter := func(offset int64, value string, headers ...string) DeadLetter {
-		d := DeadLetter{Topic: "order-events", Partition: 3, Offset: offset, Value: []byte(value)}
-		for i := 0; i < len(headers); i += 2 {
-			d.Headers = append(d.Headers, Header{Key: headers[i], Value: []byte(headers[i+1])})
-		}
-		return d
-	}
-	const first = "order-events/3/7"
-	for _, test := range []struct {
-		what   string
-		letter DeadLetter
-		n      int
-		want   string
-	}{
-		{"its own name", letter(7, "x"), 0, first},
-		{"its own name, once more", letter(7, "x"), 2, first + "#2"},
-		{"a letter of the redriven message", letter(9, "y", "ce_id", "1", "redrive", first), 0, first},
-		{"and once more", letter(9, "y", "redrive", first), 1, first + "#1"},
-		{"an output", letter(7, "x", "origin", "inventory-events/0/5/1"), 0, "inventory-events/0/5/1+2d711642b726b044"},
-		{"its repeat", letter(8, "x", "origin", "inventory-events/0/5/1"), 0, "inventory-events/0/5/1+2d711642b726b044"},
-		{"another with that origin", letter(8, "y", "origin", "inventory-events/0/5/1"), 0, "inventory-events/0/5/1+a1fce4363854ff88"},
-		{"what is no origin", letter(7, "x", "origin", "nonsense"), 0, first},
-		{"a header that is empty", letter(7, "x", "redrive", ""), 0, first},
-		{"a header that is no text", letter(7, "x", "redrive", "\xff"), 0, "\uFFFD"},
-	} {
-		if got := RedriveID(test.letter, test.n); got != test.want {
-			t.Errorf("%s: got %s, want %s", test.what, got, test.want)
-		}
-	}
-	long := letter(7, "x", "redrive", strings.Repeat("x", 1<<20))
-	if id, again := RedriveID(long, 0), RedriveID(long, 1); len(id) > maxRedriveID || id == again {
-		t.Errorf("an id of a megabyte becomes %.60s, and %.60s", id, again)
-	}
-}
-
 // TestShownIsTakenAgain: what is shown of any event is the same message in JSON.
 func TestShownIsTakenAgain(t *testing.T) {
 	show := map[string]func([]byte) (Shown, error){
