@@ -252,7 +252,7 @@ func (d *desk) listening(t *testing.T) (address string, client *http.Client) {
 	transport := &http.Transport{}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
-		d.http.Close()
+		_ = d.http.Close()
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
@@ -269,7 +269,7 @@ func slow(t *testing.T, n int, address, beginning string) []net.Conn {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { c.Close() })
+		t.Cleanup(func() { _ = c.Close() })
 		if _, err := io.WriteString(c, beginning); err != nil && !strings.Contains(err.Error(), "reset") {
 			t.Fatal(err)
 		}
@@ -338,7 +338,7 @@ func TestWorkIsNotInterruptedByNewcomers(t *testing.T) {
 	go func() {
 		got, err := client.Post("http://"+address+"/v1/orders", "application/json", strings.NewReader(goodOrder))
 		if err == nil {
-			got.Body.Close()
+			_ = got.Body.Close()
 		}
 		done <- err
 	}()

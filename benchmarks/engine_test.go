@@ -103,7 +103,7 @@ func TestBothDoTheSameWork(t *testing.T) {
 				t.Errorf("the rows are %v and %v", rows, want)
 			}
 			if want := theirs.answers(); !maps.Equal(answers, want) {
-				t.Errorf("the answers are %q and %q", answers, want)
+				t.Errorf("the answers are %#v and %#v", answers, want)
 			}
 			sum := 0
 			for _, n := range answers {

@@ -170,14 +170,22 @@ func (sn *Snapshot) Row(key string) ([]byte, error) {
 	return row, nil
 }
 
-// Find returns the keys that are found under a term, begin with prefix and come after after, in their order. "" is
-// before all keys.
-func (sn *Snapshot) Find(term, prefix, after string) *Keys {
-	entries := entriesOf(term)
-	r := util.BytesPrefix(append(slices.Clone(entries), prefix...))
+// Find returns the rows that are found under a term, whose keys begin with prefix and come after after, in the order of
+// their keys. "" is before all keys.
+func (sn *Snapshot) Find(term, prefix, after string) *Found {
+	return sn.walk(entriesOf(term), prefix, after, true)
+}
+
+// All returns all rows whose keys begin with prefix and come after after, likewise.
+func (sn *Snapshot) All(prefix, after string) *Found {
+	return sn.walk([]byte(rowPrefix), prefix, after, false)
+}
+
+func (sn *Snapshot) walk(within []byte, prefix, after string, entries bool) *Found {
+	r := util.BytesPrefix(append(slices.Clone(within), prefix...))
 	if after != "" {
 		// With the least byte behind it, it is the least that comes after.
-		start := append(append(slices.Clone(entries), after...), 0)
+		start := append(append(slices.Clone(within), after...), 0)
 		if bytes.Compare(start, r.Start) > 0 {
 			r.Start = start
 		}
@@ -185,30 +193,39 @@ func (sn *Snapshot) Find(term, prefix, after string) *Keys {
 			r.Limit = r.Start
 		}
 	}
-	return &Keys{sn.store, sn.at.NewIterator(r, nil), len(entries)}
+	return &Found{sn, sn.at.NewIterator(r, nil), len(within), entries}
 }
 
-// Keys are keys that were found. They are to be released before their snapshot.
-type Keys struct {
-	store *Store
-	it    iterator.Iterator
-	skip  int // what stands before the key in an entry
+// Found are rows that were found. They are to be released before their snapshot.
+type Found struct {
+	in      *Snapshot
+	it      iterator.Iterator
+	skip    int  // what stands before the key
+	entries bool // whether it walks over entries, or over the rows themselves
 }
 
-// Next moves to the next key, at first to the first, and reports whether there is one. When there is none, Err says
-// whether it is for want of keys.
-func (k *Keys) Next() bool { return k.it.Next() }
+// Next moves to the next row, at first to the first, and reports whether there is one. When there is none, Err says
+// whether that is the end.
+func (f *Found) Next() bool { return f.it.Next() }
 
-// Key returns the current key.
-func (k *Keys) Key() string { return string(k.it.Key()[k.skip:]) }
+// Key returns the key of the current row.
+func (f *Found) Key() string { return string(f.it.Key()[f.skip:]) }
+
+// Row returns the current row.
+func (f *Found) Row() ([]byte, error) {
+	if f.entries {
+		return f.in.Row(f.Key())
+	}
+	return bytes.Clone(f.it.Value()), f.Err()
+}
 
 // Err returns what went wrong, nil if nothing did.
-func (k *Keys) Err() error {
-	if err := k.it.Error(); err != nil {
-		return fmt.Errorf("reading the index of the store %s: %w", k.store.dir, k.store.damaged(err))
+func (f *Found) Err() error {
+	if err := f.it.Error(); err != nil {
+		return fmt.Errorf("walking over the store %s: %w", f.in.store.dir, f.in.store.damaged(err))
 	}
 	return nil
 }
 
-// Release ends the use of the keys.
-func (k *Keys) Release() { k.it.Release() }
+// Release ends the use of what was found.
+func (f *Found) Release() { f.it.Release() }

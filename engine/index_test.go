@@ -37,25 +37,30 @@ func indexedStore(t *testing.T, dir string, x Index) *Store {
 // find returns what is found under a term, as "key=row key=row".
 func find(t testing.TB, s *Store, term, prefix, after string) string {
 	t.Helper()
+	return read(t, s, func(sn *Snapshot) *Found { return sn.Find(term, prefix, after) })
+}
+
+func read(t testing.TB, s *Store, find func(*Snapshot) *Found) string {
+	t.Helper()
 	sn, err := s.Snapshot()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer sn.Release()
-	keys := sn.Find(term, prefix, after)
-	defer keys.Release()
-	var found []string
-	for keys.Next() {
-		row, err := sn.Row(keys.Key())
+	found := find(sn)
+	defer found.Release()
+	var rows []string
+	for found.Next() {
+		row, err := found.Row()
 		if err != nil || row == nil {
-			t.Fatalf("the row of %q is %q, %v", keys.Key(), row, err)
+			t.Fatalf("the row of %q is %q, %v", found.Key(), row, err)
 		}
-		found = append(found, keys.Key()+"="+string(row))
+		rows = append(rows, found.Key()+"="+string(row))
 	}
-	if err := keys.Err(); err != nil {
+	if err := found.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return strings.Join(found, " ")
+	return strings.Join(rows, " ")
 }
 
 func TestRowsAreFoundByTheirTerms(t *testing.T) {
@@ -81,6 +86,20 @@ func TestRowsAreFoundByTheirTerms(t *testing.T) {
 	} {
 		if got := find(t, s, c.term, c.prefix, c.after); got != c.want {
 			t.Errorf("under %q, from %q, after %q: %s, want %s", c.term, c.prefix, c.after, got, c.want)
+		}
+	}
+}
+
+func TestAllRowsAreWalkedOver(t *testing.T) {
+	s := indexedStore(t, filepath.Join(t.TempDir(), "0"), words)
+	for _, key := range []string{"b", "a", "ba", "c"} {
+		must(t, s.Set(key, []byte("red")))
+	}
+	for _, c := range []struct{ prefix, after, want string }{
+		{"", "", "a=red b=red ba=red c=red"}, {"", "b", "ba=red c=red"}, {"b", "a", "b=red ba=red"}, {"a", "b", ""}, {"", "c", ""},
+	} {
+		if got := read(t, s, func(sn *Snapshot) *Found { return sn.All(c.prefix, c.after) }); got != c.want {
+			t.Errorf("from %q, after %q: %s, want %s", c.prefix, c.after, got, c.want)
 		}
 	}
 }
@@ -274,19 +293,19 @@ func TestADamagedIndexIsNotAnsweredFrom(t *testing.T) {
 		sn, err := s.Snapshot()
 		must(t, err)
 		defer sn.Release()
-		keys := sn.Find("red", "", "")
-		defer keys.Release()
+		found := sn.Find("red", "", "")
+		defer found.Release()
 		n := 0
-		for ; keys.Next(); n++ {
-			row, err := sn.Row(keys.Key())
+		for ; found.Next(); n++ {
+			row, err := found.Row()
 			if err != nil {
 				return -1
 			}
 			if !bytes.HasPrefix(row, []byte("red ")) {
-				t.Fatalf("the row of %q is %q", keys.Key(), row)
+				t.Fatalf("the row of %q is %q", found.Key(), row)
 			}
 		}
-		if keys.Err() != nil {
+		if found.Err() != nil {
 			return -1
 		}
 		return n

@@ -10,9 +10,9 @@ import (
 	"stockflow/processors/shipment"
 )
 
-// Selection says which rows of a table a list has. The zero Selection is of no rows.
+// Selection says which rows of a table a list has. The zero Selection has them all.
 type Selection[S any] struct {
-	terms  []string     // the rows that are found under any of these; none is found under two of them
+	terms  []string     // the rows that are found under any of these; none is found under two of them. Without, all rows
 	prefix string       // of the key
 	match  func(S) bool // nil matches all
 }
@@ -25,7 +25,6 @@ type index[S any] struct {
 
 // The first byte of a term says what the rest of it is.
 const (
-	termAll            = "a" // nothing: every row that exists for clients
 	termStatus         = "s" // a status
 	termCustomer       = "c" // a customer's id
 	termCustomerStatus = "b" // a status and a customer's id
@@ -38,7 +37,7 @@ var orderIndex = index[order.State]{"orders 1", func(s order.State) []string {
 	if s.Status == order.None {
 		return nil
 	}
-	terms := []string{termAll, termStatus + char(s.Status)}
+	terms := []string{termStatus + char(s.Status)}
 	if id := s.Customer.ID; id != "" {
 		terms = append(terms, termCustomer+id, termCustomerStatus+char(s.Status)+id)
 	}
@@ -55,30 +54,26 @@ func Orders(status order.Status, customer string) Selection[order.State] {
 	case customer != "":
 		return under[order.State](termCustomer + customer)
 	}
-	return under[order.State](termAll)
+	return Selection[order.State]{match: func(s order.State) bool { return s.Status != order.None }}
 }
 
 var shipmentIndex = index[shipment.State]{"shipments 1", func(s shipment.State) []string {
 	if s.Status == shipment.None {
 		return nil
 	}
-	return []string{termAll, termStatus + char(s.Status)}
+	return []string{termStatus + char(s.Status)}
 }}
 
 // Shipments selects the shipments of a status; shipment.None is all of them.
 func Shipments(status shipment.Status) Selection[shipment.State] {
 	if status == shipment.None {
-		return under[shipment.State](termAll)
+		return Selection[shipment.State]{match: func(s shipment.State) bool { return s.Status != shipment.None }}
 	}
 	return under[shipment.State](termStatus + char(status))
 }
 
 // mailIndex finds an order's mails under each status that one of them has.
-var mailIndex = index[notification.State]{"mails 1", func(s notification.State) []string {
-	if len(s.Mails) == 0 {
-		return nil
-	}
-	terms := []string{termAll}
+var mailIndex = index[notification.State]{"mails 1", func(s notification.State) (terms []string) {
 	for _, status := range notification.Statuses {
 		if s.Has(status) {
 			terms = append(terms, termStatus+char(status))
@@ -90,7 +85,7 @@ var mailIndex = index[notification.State]{"mails 1", func(s notification.State) 
 // Mails selects the rows with at least one mail of a status; 0 is all that have mails.
 func Mails(status notification.Status) Selection[notification.State] {
 	if status == 0 {
-		return under[notification.State](termAll)
+		return Selection[notification.State]{match: func(s notification.State) bool { return len(s.Mails) > 0 }}
 	}
 	return under[notification.State](termStatus + char(status))
 }
@@ -104,7 +99,7 @@ var stockIndex = index[inventory.State]{"stock 1", func(s inventory.State) []str
 		return nil
 	}
 	octave, eighth := octaveOf(s.Available())
-	return []string{termAll, termOctave + char(octave), termEighth + char(octave) + char(eighth)}
+	return []string{termOctave + char(octave), termEighth + char(octave) + char(eighth)}
 }}
 
 // octaveOf returns the number of bits of a quantity, and the three that follow the first of them.
@@ -116,9 +111,7 @@ func octaveOf(quantity int64) (octave, eighth int) {
 
 // Stock selects the SKUs that begin with prefix.
 func Stock(prefix string) Selection[inventory.State] {
-	s := under[inventory.State](termAll)
-	s.prefix = prefix
-	return s
+	return Selection[inventory.State]{prefix: prefix, match: func(s inventory.State) bool { return s.Known }}
 }
 
 // StockUpTo selects the SKUs that begin with prefix and of which at most so many units are available.

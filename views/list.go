@@ -9,7 +9,8 @@ import (
 
 // What a page costs is bounded by more than its rows.
 const (
-	// pageMisses is how many rows are looked at that are not in the list: those of the last eighth of StockUpTo.
+	// pageMisses is how many rows are looked at that are not in the list: those of the last eighth of StockUpTo, and those
+	// that exist for nobody, as a message came to an order or a SKU before it did.
 	pageMisses = 1000
 	// pageBytes is how many bytes of rows are enough for a page. A row can have 256 KiB, and most have a few hundred bytes.
 	pageBytes = 1 << 20
@@ -24,14 +25,14 @@ const (
 // whole walk exactly once, however long it takes and whatever is written or restarted meanwhile.
 //
 // The error is an *ErrRecovering when the table can't be read, else something that the disk or a row's bytes have at
-// fault. A table that was made without an index is found to be empty.
+// fault.
 func (t *Table[S]) List(sel Selection[S], after string, limit int) (page []Entry[S], next string, err error) {
 	t.mu.RLock() // until the rows are read, so that no store is closed under them
 	defer t.mu.RUnlock()
 	if err := t.waitsLocked(); err != nil {
 		return nil, "", err
 	}
-	m, err := t.merge(sel.terms, sel.prefix, after)
+	m, err := t.merge(sel, after)
 	defer m.release()
 	if err != nil {
 		return nil, "", t.unlisted(err)
@@ -76,16 +77,15 @@ type merge struct {
 	heap      []*found
 }
 
-// found are the keys under one term in one partition.
+// found are the rows under one term in one partition.
 type found struct {
-	*engine.Keys
-	rows *engine.Snapshot
-	key  string // the next one
+	*engine.Found
+	key string // the next one
 }
 
 // merge begins a walk. Its result is to be released, also when there is an error. The caller holds mu, and there are
 // partitions.
-func (t *Table[S]) merge(terms []string, prefix, after string) (*merge, error) {
+func (t *Table[S]) merge(sel Selection[S], after string) (*merge, error) {
 	m := &merge{}
 	for _, p := range t.partitions {
 		snapshot, err := p.indexed.Snapshot()
@@ -93,8 +93,7 @@ func (t *Table[S]) merge(terms []string, prefix, after string) (*merge, error) {
 			return m, err
 		}
 		m.snapshots = append(m.snapshots, snapshot)
-		for _, term := range terms {
-			f := &found{Keys: snapshot.Find(term, prefix, after), rows: snapshot}
+		for _, f := range sel.find(snapshot, after) {
 			m.found = append(m.found, f)
 			if f.Next() {
 				f.key = f.Key()
@@ -108,11 +107,22 @@ func (t *Table[S]) merge(terms []string, prefix, after string) (*merge, error) {
 	return m, nil
 }
 
+// find finds what is selected in one partition.
+func (sel Selection[S]) find(in *engine.Snapshot, after string) (all []*found) {
+	if len(sel.terms) == 0 {
+		return []*found{{Found: in.All(sel.prefix, after)}}
+	}
+	for _, term := range sel.terms {
+		all = append(all, &found{Found: in.Find(term, sel.prefix, after)})
+	}
+	return all
+}
+
 // next returns the next key and its row. The caller has seen that there is one.
 func (m *merge) next() (key string, row []byte, err error) {
 	first := m.heap[0]
 	key = first.key
-	if row, err = first.rows.Row(key); err != nil {
+	if row, err = first.Row(); err != nil {
 		return key, nil, err
 	}
 	if first.Next() {
