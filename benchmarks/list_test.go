@@ -203,7 +203,7 @@ func orderKey(i int) string { return fmt.Sprintf("order-%08d", i) }
 func skuKey(i int) string { return fmt.Sprintf("s-%08d", i) }
 
 // among returns a key among the thousand that begin with s-00000.
-func among(i int) string { return skuKey(i % 500) }
+func among(i int) string { return skuKey(i % 400) }
 
 func isRare(i, rows int) bool { return i%(rows/rare) == 0 }
 

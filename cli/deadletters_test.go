@@ -37,7 +37,7 @@ func typed(t *testing.T, code int, says []string, args ...string) string {
 const (
 	noLamps  = `{"placed": {"lines": [{"sku": "lamp", "quantity": -2}]}}`
 	twoLamps = `{"placed": {"lines": [{"sku": "lamp", "quantity": 2}]}}`
-	slip     = `{"recieve": {"quantity": 5}}`
+	slip     = `{"arrive": {"quantity": 5}}`
 	noSlip   = `{"receive": {"quantity": 5}}`
 )
 
@@ -59,7 +59,7 @@ func TestLettersAreRepairedAndCountOnce(t *testing.T) {
 	m.awaitLetters(2)
 	badID, worseID := fmt.Sprintf("%s/%d/%d", bad.Topic, bad.Partition, bad.Offset), fmt.Sprintf("%s/%d/%d", worse.Topic, worse.Partition, worse.Offset)
 
-	typed(t, 0, []string{badID, worseID, "o-1", "placed", "lines[0].quantity: must be 1 to", `unknown field "recieve"`}, "list", data)
+	typed(t, 0, []string{badID, worseID, "o-1", "placed", "lines[0].quantity: must be 1 to", `unknown field "arrive"`}, "list", data)
 	typed(t, 0, []string{"these are the newest 1; there are more"}, "list", data, "--limit=1")
 	if list := typed(t, 0, nil, "list", data, "--reason-contains=quantity", "--since=1h"); strings.Contains(list, worseID) || !strings.Contains(list, badID) {
 		t.Errorf("the letters about a quantity are %s", list)
@@ -170,7 +170,7 @@ func TestWhatOnlyMachinesSendIsBelievedWhenItIsRedriven(t *testing.T) {
 
 // TestOnlyYesIsYes, to one who may be asked.
 func TestOnlyYesIsYes(t *testing.T) {
-	for answer, want := range map[string]bool{"y\n": true, " YES \n": true, "yes": true, "n\n": false, "\n": false, "": false, "yesterday\n": false} {
+	for answer, want := range map[string]bool{"y\n": true, "YES \n": true, "yes": true, "n\n": false, "\n": false, "": false, "yesterday\n": false} {
 		var asked strings.Builder
 		err := confirmed(strings.NewReader(answer), &asked, 3, 1)
 		if (err == nil) != want || !strings.HasPrefix(asked.String(), "send 3 letters again, 1 of which only machines send? [y/N] ") {

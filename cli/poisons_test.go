@@ -92,7 +92,7 @@ func (w words) kinds() []poison {
 		bad("cut Protobuf", w.good[:len(w.good)-1], "not Protobuf of this log"),
 		bad("noise", []byte("\xff\x00\x17noise"), "not Protobuf of this log"),
 		bad("text", []byte("hello"), "not Protobuf of this log"),
-		bad("another event", []byte(`{"recieve":{"quantity":5}}`), "not JSON of this log"),
+		bad("another event", []byte(`{"arrive":{"quantity":5}}`), "not JSON of this log"),
 		bad("another type", []byte(`{"placed":7,"receive":7,"deliver":7,"sent":7}`), "not JSON of this log"),
 		bad("no event", []byte(`{}`), "must be one of"),
 		bad("two objects", append([]byte(w.other), w.other...), "not JSON of this log"),

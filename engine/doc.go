@@ -18,6 +18,7 @@
 //     the highest origin from each partition that messages were sent from. An output carries its origin: log, partition, offset and
 //     its index among the outputs of that message. A message at or below applied, or with an origin at or below seen,
 //     changes nothing and sends nothing. Every other one writes its row, whatever it comes to. (fold.go: Has, Fold)
+//     A dead letter that is sent again has an id of its own instead, and the head the last hundred of those. (redrive.go)
 //
 // # What is true if we die here
 //

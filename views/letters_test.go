@@ -175,8 +175,8 @@ func TestAWalkHasAllOfALetter(t *testing.T) {
 		if want := letterAt("order-events", 0, letter.Offset, letter.Offset); string(letter.Value) != string(want.Value) || len(letter.Headers) != 1 {
 			t.Errorf("the letter is %+v", letter)
 		}
-		if key := string(letter.Key); letter.Offset < last[key] {
-			t.Errorf("%s comes after one of its key at %d", letter.ID(), last[key])
+		if before := last[string(letter.Key)]; letter.Offset < before {
+			t.Errorf("%s comes after one of its key at %d", letter.ID(), before)
 		}
 		last[string(letter.Key)] = letter.Offset
 		return nil
