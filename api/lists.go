@@ -108,7 +108,7 @@ func readQuery(r *http.Request, filters ...string) *query {
 		q.wrong("query", "is not written as a query wants it")
 	}
 	q.given = given
-	known := append(filters, "limit", "cursor", "after", "wait")
+	known := slices.Concat(filters, []string{"limit", "cursor", "after", "wait"})
 	for name, values := range given {
 		switch {
 		case !slices.Contains(known, name):

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -57,8 +58,10 @@ func (b *bench) onceEach(n int) {
 			return len(seen) == n
 		}
 		seen[origin] = true
-		var sum int64
-		fmt.Sscan(string(r.Value), &sum)
+		sum, err := strconv.ParseInt(string(r.Value), 10, 64)
+		if err != nil {
+			b.t.Fatal(err)
+		}
 		if sum <= last[string(r.Key)] {
 			b.t.Errorf("the sum of %s went from %d to %d", r.Key, last[string(r.Key)], sum)
 		}
