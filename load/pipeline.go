@@ -138,12 +138,9 @@ func (l *loading) read(ctx context.Context, line, work chan<- *entry, places cha
 func (l *loading) settle(ctx context.Context, line <-chan *entry, places <-chan struct{}) error {
 	unsaved, saved := 0, time.Now()
 	for {
-		var e *entry
-		var more bool
-		select {
-		case e, more = <-line:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		e, more, err := receive(ctx, line)
+		if err != nil {
+			return err
 		}
 		if !more {
 			l.mu.Lock()
@@ -151,13 +148,12 @@ func (l *loading) settle(ctx context.Context, line <-chan *entry, places <-chan 
 			l.done.Done = true
 			return nil
 		}
-		select {
-		case o := <-e.settled:
-			if err := l.note(e, o); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		o, _, err := receive(ctx, e.settled)
+		if err != nil {
+			return err
+		}
+		if err := l.note(e, o); err != nil {
+			return err
 		}
 		if unsaved++; unsaved < l.window()/2 && time.Since(saved) < savedEvery {
 			continue
@@ -169,6 +165,22 @@ func (l *loading) settle(ctx context.Context, line <-chan *entry, places <-chan 
 			<-places
 		}
 		saved = time.Now()
+	}
+}
+
+// receive waits for a value until ctx ends. One that is there by then is not left behind: what Stockflow has answered is
+// taken note of, also when the run stops.
+func receive[T any](ctx context.Context, from <-chan T) (value T, more bool, err error) {
+	select {
+	case value, more = <-from:
+		return value, more, nil
+	case <-ctx.Done():
+	}
+	select {
+	case value, more = <-from:
+		return value, more, nil
+	default:
+		return value, false, context.Cause(ctx)
 	}
 }
 

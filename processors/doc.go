@@ -25,7 +25,7 @@
 //	order-events         order id  order         order-table         inventory-events, shipment-events, notification-events
 //	inventory-events     SKU       inventory     inventory-table     order-events
 //	shipment-events      order id  shipment      shipment-table      order-events
-//	notification-events  order id  (nobody yet)
+//	notification-events  order id  notification  notification-table  the mail sender, which is no machine
 //	dead-letters         as it came
 //
 // Each group has one log. Two inputs would interleave differently each time they are read; one log always folds to
@@ -44,7 +44,7 @@
 //     what is remembered by the orders, so that the row of a hot SKU stays as small as any: see inventory/stock.go.
 //   - A shipment is scheduled, dispatched and delivered, or cancelled. It decides who wins when a cancellation and a
 //     dispatch race each other.
-//   - notification has the words in which an order is reported to its customer. Nobody reads its log yet.
+//   - notification keeps the mails of each order: queued, sent or failed. Package mail sends them, outside of the fold.
 //
 // Apply never refuses to answer. A message that comes in a state that can't be is unfit; a command that can't be
 // carried out is refused by one of the names in message.go.
