@@ -21,7 +21,6 @@ const (
 	clientName = "stockflow"
 	// embeddedCluster is the cluster id by which other processes know an embedded broker.
 	embeddedCluster = "stockflow-embedded"
-	defaultSession  = 10 * time.Second
 
 	// LargestMessage is the size of a record that logs and tables take, with its key and headers.
 	LargestMessage = 4 << 20
@@ -99,7 +98,7 @@ func (Connection) consuming(s *sarama.Config) {
 func (c Connection) grouping(s *sarama.Config) {
 	session := c.Session
 	if session == 0 {
-		session = defaultSession
+		session = defaultSession()
 	}
 	s.Consumer.Group.ResetInvalidOffsets = false
 	s.Consumer.Group.Session.Timeout = session

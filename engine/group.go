@@ -65,7 +65,7 @@ func NewGroup[S any](m Machine[S], c Config) *Group {
 	}
 	g.base = instance{
 		group: m.Group, input: m.Log, table: m.Table, partitions: c.Partitions,
-		conn: c.Conn, dir: c.Dir, log: c.Log.With("group", m.Group), metrics: g.metrics,
+		conn: c.Conn, dir: c.Dir, log: c.Log.With("group", m.Group), metrics: g.metrics, flaws: builtIn(),
 	}
 	return g
 }

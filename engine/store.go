@@ -354,7 +354,9 @@ func (s *Store) flush() error {
 
 	batch, err := s.batchOf(s.flushing, offset)
 	if err == nil {
+		flushBegins()
 		err = s.db.Write(batch, nil)
+		flushEnds()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
