@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -45,59 +48,82 @@ func (w worker[S]) graph() *goka.GroupGraph {
 // process takes in one message. Whatever happens, it is either taken, dropped as a repeat, moved, made a dead
 // letter, or never marked as done.
 func (w worker[S]) process(ctx goka.Context, value any) {
-	l := w.instance.lane(ctx.Partition())
-	if l == nil { // its session is over, so nothing is marked
-		w.instance.fail(errEnded)
-		return
-	}
-	if !l.deliver(ctx.Offset(), ctx.Timestamp().UnixMilli()) {
-		return
-	}
-	d := delivery[S]{worker: w, ctx: ctx, lane: l, record: recordOf(ctx, value)}
-	if err := d.take(); err != nil {
-		if w.instance.flaws.failSoft {
-			ctx.Fail(err)
-			return
-		}
-		// The message is not done, nor is any after it; goka would commit it when it is stopping already.
-		l.halt(ctx.Offset())
-		w.instance.fail(err)
+	switch err := w.receive(messageOf(ctx, value)); {
+	case errors.Is(err, errParked): // the callback stays until the session ends
+		<-ctx.Context().Done()
+	case err != nil && w.instance.flaws.failSoft:
+		ctx.Fail(err)
 	}
 }
 
-func recordOf(ctx goka.Context, value any) Record {
+// message is a message of the machine's log, with what its delivery needs of whoever delivers it. It is goka that
+// does, and in the simulation a hand.
+type message struct {
+	Record
+	headers map[string][]byte
+	session context.Context // ends when the partition may be somebody else's
+	// deferCommit keeps the message from being done until what it returns is called.
+	deferCommit func() (done func(error))
+}
+
+func messageOf(ctx goka.Context, value any) message {
 	h := ctx.Headers()
 	v, _ := value.([]byte)
-	return Record{
-		Partition: ctx.Partition(), Offset: ctx.Offset(), At: ctx.Timestamp().UnixMilli(),
-		Key: ctx.Key(), Value: v, Origin: h[codecs.HeaderOrigin], Redrive: h[codecs.HeaderRedrive],
+	return message{
+		Record: Record{
+			Partition: ctx.Partition(), Offset: ctx.Offset(), At: ctx.Timestamp().UnixMilli(),
+			Key: ctx.Key(), Value: v, Origin: h[codecs.HeaderOrigin], Redrive: h[codecs.HeaderRedrive],
+		},
+		headers: h, session: ctx.Context(), deferCommit: ctx.DeferCommit,
 	}
 }
 
-// delivery is one message in its callback.
+// errParked says that the partition stops at this message.
+var errParked = errors.New("the partition has stopped")
+
+// receive is process without goka.
+func (w worker[S]) receive(m message) error {
+	l := w.instance.lane(m.Partition)
+	if l == nil { // its session is over, so nothing is marked
+		w.instance.fail(errEnded)
+		return nil
+	}
+	if !l.deliver(m.Offset, m.At) {
+		return nil
+	}
+	d := delivery[S]{worker: w, message: m, lane: l}
+	err := d.take()
+	if err != nil && !errors.Is(err, errParked) && !w.instance.flaws.failSoft {
+		// The message is not done, nor is any after it; goka would commit it when it is stopping already.
+		l.halt(m.Offset)
+		w.instance.fail(err)
+	}
+	return err
+}
+
+// delivery is one message on its way into its row.
 type delivery[S any] struct {
 	worker[S]
-	ctx    goka.Context
-	lane   *lane
-	record Record
-	sent   int32 // outputs so far
+	message
+	lane *lane
+	sent int32 // outputs so far
 }
 
 func (d *delivery[S]) take() error {
-	in, unreadable := d.machine.Read(d.record)
+	in, unreadable := d.machine.Read(d.Record)
 	if unreadable != nil {
 		return d.putAside(unreadable)
 	}
 	if in.Origin != nil {
-		ok, err := d.instance.ends.has(d.ctx.Context(), *in.Origin)
+		ok, err := d.instance.ends.has(d.session, *in.Origin)
 		if err != nil {
 			return err
 		}
 		if !ok {
-			return d.letter(fmt.Sprintf("origin %s: the log ends before it", d.record.Origin))
+			return d.letter(fmt.Sprintf("origin %s: the log ends before it", d.Origin))
 		}
 	}
-	if broker.Partition([]byte(in.Key), d.instance.partitions) != in.Partition || d.record.Key == "" {
+	if broker.Partition([]byte(in.Key), d.instance.partitions) != in.Partition || d.Key == "" {
 		return d.move(in)
 	}
 	return d.fold(in)
@@ -106,8 +132,7 @@ func (d *delivery[S]) take() error {
 // putAside deals with a message that can't be read.
 func (d *delivery[S]) putAside(u *Unreadable) error {
 	if u.Halt {
-		d.park(u.Reason)
-		return nil
+		return d.park(u.Reason)
 	}
 	return d.letter(u.Reason)
 }
@@ -121,8 +146,7 @@ func (d *delivery[S]) fold(in Incoming) error {
 	}
 	row, err := d.rowOf(in.Key, data)
 	if err != nil {
-		d.park(err.Error())
-		return nil
+		return d.park(err.Error())
 	}
 	if row.Has(in) {
 		d.instance.metrics.repeats.Inc()
@@ -130,11 +154,13 @@ func (d *delivery[S]) fold(in Incoming) error {
 	}
 	next, res, err := d.apply(row, in)
 	if err != nil {
-		d.park(err.Error())
-		return nil
+		return d.park(err.Error())
 	}
 	if res.Unfit != "" {
 		return d.letter(res.Unfit)
+	}
+	if d.instance.flaws.forgetSeen && bytes.Equal(d.machine.EncodeRow(next.Head, next.State), d.machine.EncodeRow(next.Head, row.State)) {
+		next.Seen = row.Seen
 	}
 	taken := codecs.Taken{Offset: in.Offset, Refusal: res.Refusal, Origin: in.Origin}
 	for _, o := range res.Outputs {
@@ -197,10 +223,10 @@ func (d *delivery[S]) set(key string, value []byte, taken codecs.Taken) error {
 // emit sends an output with its origin, which is this message and the output's place among its outputs. more are
 // headers beside those that every output has; done is as for lane.emit.
 func (d *delivery[S]) emit(log, key, typ string, value []byte, more []kgo.RecordHeader, done func(error)) error {
-	origin := codecs.Origin{Log: d.machine.Log, Partition: d.record.Partition, Offset: d.record.Offset, Index: d.sent}
+	origin := codecs.Origin{Log: d.machine.Log, Partition: d.Partition, Offset: d.Offset, Index: d.sent}
 	d.sent++
-	headers := append(d.instance.cloudEvent(origin, typ, d.record.At), more...)
-	if trace := d.ctx.Headers()[codecs.HeaderTraceParent]; trace != nil {
+	headers := append(d.instance.cloudEvent(origin, typ, d.At), more...)
+	if trace := d.headers[codecs.HeaderTraceParent]; trace != nil {
 		headers = append(headers, kgo.RecordHeader{Key: codecs.HeaderTraceParent, Value: trace})
 	}
 	return d.instance.producer.sendOutput(d.lane, &kgo.Record{
@@ -214,10 +240,10 @@ func (d *delivery[S]) emitLast(log, key, typ string, value []byte, more ...kgo.R
 	return d.deferred(func(done func(error)) error { return d.emit(log, key, typ, value, more, done) })
 }
 
-// deferred keeps goka from taking the message for done before done is called. An error of start is told to goka too,
+// deferred keeps the message from being taken for done before done is called. An error of start is told to goka too,
 // which waits for every message at the end of a session.
 func (d *delivery[S]) deferred(start func(done func(error)) error) error {
-	done := d.ctx.DeferCommit()
+	done := d.deferCommit()
 	err := start(done)
 	if err != nil {
 		done(err)
@@ -233,36 +259,35 @@ func (d *delivery[S]) move(in Incoming) error {
 	}
 	d.instance.metrics.moved.Inc()
 	var more []kgo.RecordHeader
-	if d.record.Redrive != nil {
-		more = append(more, kgo.RecordHeader{Key: codecs.HeaderRedrive, Value: d.record.Redrive})
+	if d.Redrive != nil {
+		more = append(more, kgo.RecordHeader{Key: codecs.HeaderRedrive, Value: d.Redrive})
 	}
-	return d.emitLast(d.machine.Log, in.Key, in.Type, d.record.Value, more...)
+	return d.emitLast(d.machine.Log, in.Key, in.Type, d.Value, more...)
 }
 
 // letter puts the message into the dead letters as it came. The stream goes on.
 func (d *delivery[S]) letter(reason string) error {
 	d.instance.metrics.letters.Inc()
-	d.instance.log.Warn("a message became a dead letter", "topic", d.machine.Log, "partition", d.record.Partition, "offset", d.record.Offset, "reason", reason)
+	d.instance.log.Warn("a message became a dead letter", "topic", d.machine.Log, "partition", d.Partition, "offset", d.Offset, "reason", reason)
 	l := codecs.DeadLetter{
-		Topic: d.machine.Log, Partition: d.record.Partition, Offset: d.record.Offset, At: d.record.At,
-		Key: []byte(d.record.Key), Value: d.record.Value, NoValue: d.record.Value == nil, Reason: reason,
+		Topic: d.machine.Log, Partition: d.Partition, Offset: d.Offset, At: d.At,
+		Key: []byte(d.Key), Value: d.Value, NoValue: d.Value == nil, Reason: reason,
 	}
-	for k, v := range d.ctx.Headers() {
+	for k, v := range d.headers {
 		l.Headers = append(l.Headers, codecs.Header{Key: k, Value: v})
 	}
 	sortHeaders(l.Headers)
 	value := codecs.EncodeDeadLetter(l)
 	if len(value) > maxLetter {
-		d.park(fmt.Sprintf("the message is too large for a dead letter: %d bytes", len(value)))
-		return nil
+		return d.park(fmt.Sprintf("the message is too large for a dead letter: %d bytes", len(value)))
 	}
-	return d.emitLast(Letters, d.record.Key, "dead_letter", value)
+	return d.emitLast(Letters, d.Key, "dead_letter", value)
 }
 
 // park stops this partition, and this one alone, at this message: it and those after it wait in the log for a
-// program that can take them. The callback stays until the session ends.
-func (d *delivery[S]) park(reason string) {
-	d.lane.halt(d.record.Offset)
-	d.instance.halt(d.record, reason)
-	<-d.ctx.Context().Done()
+// program that can take them.
+func (d *delivery[S]) park(reason string) error {
+	d.lane.halt(d.Offset)
+	d.instance.halt(d.Record, reason)
+	return errParked
 }

@@ -14,15 +14,18 @@ import (
 // ends knows how far logs reach. What it knows only grows, as logs do, so it asks the broker only when a position
 // lies beyond what it knows. Safe for concurrent use.
 type ends struct {
-	admin *kadm.Client
-	logs  []string // those asked for together
+	list func(ctx context.Context, topics ...string) (map[source]int64, error) // asks the broker
+	logs []string                                                              // those asked for together
 
 	mu    sync.Mutex
 	known map[source]int64
 }
 
 func newEnds(admin *kadm.Client, logs []string) *ends {
-	return &ends{admin: admin, logs: logs, known: map[source]int64{}}
+	list := func(ctx context.Context, topics ...string) (map[source]int64, error) {
+		return listEnds(ctx, admin, topics)
+	}
+	return &ends{list: list, logs: logs, known: map[source]int64{}}
 }
 
 // has reports whether the log of an origin reaches beyond it.
@@ -45,9 +48,22 @@ func (e *ends) reaches(s source, offset int64) bool {
 
 // fetch asks the broker where the partitions of topics end.
 func (e *ends) fetch(ctx context.Context, topics ...string) (map[source]int64, error) {
+	found, err := e.list(ctx, topics...)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for s, end := range found {
+		e.known[s] = max(e.known[s], end)
+	}
+	return found, nil
+}
+
+func listEnds(ctx context.Context, admin *kadm.Client, topics []string) (map[source]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	listed, err := e.admin.ListEndOffsets(ctx, topics...)
+	listed, err := admin.ListEndOffsets(ctx, topics...)
 	if err == nil {
 		err = listed.Error()
 	}
@@ -55,12 +71,6 @@ func (e *ends) fetch(ctx context.Context, topics ...string) (map[source]int64, e
 		return nil, fmt.Errorf("asking where %v end: %w", topics, err)
 	}
 	found := map[source]int64{}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	listed.Each(func(o kadm.ListedOffset) {
-		s := source{o.Topic, o.Partition}
-		found[s] = o.Offset
-		e.known[s] = max(e.known[s], o.Offset)
-	})
+	listed.Each(func(o kadm.ListedOffset) { found[source{o.Topic, o.Partition}] = o.Offset })
 	return found, nil
 }

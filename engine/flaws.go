@@ -6,4 +6,7 @@ type flaws struct {
 	storeEarly bool // the store takes a row before the changelog has it, as goka's does
 	markEarly  bool // an offset is marked when its own message is done, as goka does
 	failSoft   bool // a failed message is left to goka, which commits it while stopping
+	forgetSeen bool // a message that leaves a row's state as it was is not noted in seen
+	noRepair   bool // a record of another owner's stays the last of its key
+	sendInside bool // a promise of the client sends the rows that it lets go
 }

@@ -93,7 +93,9 @@ func (s *Store) reindex() error {
 	if string(made) == s.index.Version {
 		return nil
 	}
-	if err := s.db.Delete([]byte(versionKey), nil); err != nil {
+	version := new(leveldb.Batch)
+	version.Delete([]byte(versionKey))
+	if err := s.db.Write(version, nil); err != nil {
 		return err
 	}
 	if err := s.each(entryPrefix, func(b *leveldb.Batch, entry, _ []byte) { b.Delete(entry) }); err != nil {
@@ -113,7 +115,9 @@ func (s *Store) reindex() error {
 	if rows > 0 {
 		s.log("the rows of a store were indexed anew", "store", s.dir, "rows", rows, "index", s.index.Version, "before", string(made))
 	}
-	return s.db.Put([]byte(versionKey), []byte(s.index.Version), nil)
+	version.Reset()
+	version.Put([]byte(versionKey), []byte(s.index.Version))
+	return s.db.Write(version, nil)
 }
 
 // each walks over what begins with prefix, and writes what change puts into its batches.

@@ -88,7 +88,15 @@ func (i *instance) failed() error {
 
 // buildStorage is goka's storage builder: the beginning of a lane.
 func (i *instance) buildStorage(table string, partition int32) (storage.Storage, error) {
-	store := NewStore(filepath.Join(i.dir, table, strconv.Itoa(int(partition))), i.log.Warn)
+	s, err := i.begin(partition, NewStore(filepath.Join(i.dir, table, strconv.Itoa(int(partition))), i.log.Warn))
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// begin begins a lane.
+func (i *instance) begin(partition int32, store *Store) (*laneStore, error) {
 	store.onError = i.fail
 	l := newLane(partition, store)
 	l.foreign = i.foreign
@@ -124,8 +132,17 @@ type laneStore struct {
 	instance *instance
 }
 
-// MarkRecovered holds what the rows claim to have taken in against the logs, and makes the lane an owner.
+// MarkRecovered makes the lane an owner, and starts it.
 func (s *laneStore) MarkRecovered() error {
+	if err := s.own(); err != nil {
+		return err
+	}
+	go s.lane.run()
+	return nil
+}
+
+// own holds what the rows claim to have taken in against the logs, and makes the lane an owner.
+func (s *laneStore) own() error {
 	if err := s.instance.checkReach(s.lane); err != nil {
 		s.instance.fail(err)
 		return err

@@ -137,6 +137,11 @@ func (l *lane) emitted(seq int64) {
 	if done != nil {
 		done(nil)
 	}
+	if l.flaws.sendInside {
+		for _, h := range l.take() {
+			l.send(l, h)
+		}
+	}
 }
 
 // ready reports whether the first row of the queue may go. The caller holds mu.
@@ -179,40 +184,36 @@ func (l *lane) enqueue(h *held) error {
 
 // run sends rows as their outputs are acknowledged, until the lane is closed.
 func (l *lane) run() {
-	for {
-		ready := l.take()
-		if ready == nil {
-			return
-		}
-		for _, h := range ready {
+	for l.await() {
+		for _, h := range l.take() {
 			l.send(l, h)
 		}
 	}
 }
 
-// take waits for rows that may go, and returns nil once the lane is closed.
-func (l *lane) take() []*held {
+// await waits for rows that may go. It reports false once the lane is closed.
+func (l *lane) await() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var ready []*held
-	for !l.closed {
-		for l.ready() {
-			if h := l.queue[0]; !h.gone {
-				delete(l.waiting, h.key)
-				ready = append(ready, h)
-			}
-			l.queue = l.queue[1:]
-		}
-		if len(ready) > 0 {
-			for _, h := range ready {
-				l.sent[h] = true
-			}
-			l.wake.Broadcast()
-			return ready
-		}
+	for !l.closed && !l.ready() {
 		l.wake.Wait()
 	}
-	return nil
+	return !l.closed
+}
+
+// take returns the rows that may go now, in the order in which they are to be sent.
+func (l *lane) take() (ready []*held) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for ; l.ready(); l.queue = l.queue[1:] {
+		if h := l.queue[0]; !h.gone {
+			delete(l.waiting, h.key)
+			l.sent[h] = true
+			ready = append(ready, h)
+		}
+	}
+	l.wake.Broadcast() // there is room in the queue
+	return ready
 }
 
 // acknowledged notes that the changelog has a row at offset. Our own records follow each other without a gap, so

@@ -32,6 +32,7 @@ func newSlip(t *testing.T) *slip {
 	if err := s.own(); err != nil {
 		t.Fatal(err)
 	}
+	go s.run()
 	t.Cleanup(s.close)
 	return s
 }

@@ -25,8 +25,15 @@ const maxLetter = 7 << 20
 // Outputs go out at once; rows wait in their lane. After the first error it refuses everything.
 type producer struct {
 	*instance
-	client  *kgo.Client
-	letters *kgo.Client // a client of its own, as it needs a larger batch size
+	client  outlet
+	letters outlet // a client of its own, as it needs a larger batch size
+}
+
+// outlet is a client of the broker, as franz-go's is one: what is produced to a partition arrives there in this order
+// and without a hole, until the first error. It may block, but for those who call from a promise: they freeze it.
+type outlet interface {
+	Produce(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error))
+	Close()
 }
 
 // buildProducer is goka's producer builder.

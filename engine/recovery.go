@@ -3,6 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"stockflow/codecs"
 )
@@ -87,7 +89,7 @@ func (l *lane) reach(h codecs.Head) {
 	}
 }
 
-// own ends the recovery: the lane starts to write, first the rows whose last record is not their newest.
+// own ends the recovery: the lane may write, first the rows whose last record is not their newest.
 func (l *lane) own() error {
 	l.store.Own()
 	l.mu.Lock()
@@ -96,8 +98,7 @@ func (l *lane) own() error {
 	}
 	l.owned = true
 	l.mu.Unlock()
-	go l.run()
-	for key := range l.stale {
+	for _, key := range slices.Sorted(maps.Keys(l.stale)) {
 		if err := l.repair(key); err != nil {
 			return err
 		}

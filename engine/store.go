@@ -3,17 +3,12 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/lovoo/goka/storage"
 	"github.com/syndtr/goleveldb/leveldb"
-	ldberrors "github.com/syndtr/goleveldb/leveldb/errors"
-	"github.com/syndtr/goleveldb/leveldb/filter"
-	"github.com/syndtr/goleveldb/leveldb/opt"
 )
 
 // Store keeps the rows of one partition of a table. On disk it holds exactly a prefix of the changelog, with the
@@ -38,10 +33,10 @@ type Store struct {
 	failed   error             // the first error of the disk
 
 	write sync.Mutex // held while a batch is written, so that batches reach the disk in order
-	db    *leveldb.DB
+	db    disk
 	kick  chan struct{}
 	stop  chan struct{}
-	done  chan struct{}
+	loop  sync.WaitGroup
 
 	closing sync.Once
 	closed  error // what closing came to
@@ -75,7 +70,7 @@ func NewStore(dir string, log func(msg string, args ...any)) *Store {
 		dir: dir, log: log,
 		dirty: map[string]*row{}, pending: map[string][]byte{},
 		offset: noOffset,
-		kick:   make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		kick:   make(chan struct{}, 1), stop: make(chan struct{}),
 		onError: func(error) {},
 	}
 }
@@ -87,17 +82,17 @@ func (s *Store) Open() error {
 	if err != nil {
 		return fmt.Errorf("opening the store %s: %w", s.dir, err)
 	}
-	s.db = db
-	if err := s.begin(); err != nil {
+	if err := s.begin(db); err != nil {
 		s.db = nil
 		return errors.Join(err, db.Close())
 	}
-	go s.flushLoop()
+	s.loop.Go(s.flushLoop)
 	return nil
 }
 
-// begin reads the offset, and makes the index right before anyone reads it.
-func (s *Store) begin() error {
+// begin reads the offset from the disk, and makes the index right before anyone reads it.
+func (s *Store) begin(db disk) error {
+	s.db = db
 	data, err := s.db.Get([]byte(offsetKey), nil)
 	switch {
 	case errors.Is(err, leveldb.ErrNotFound):
@@ -114,68 +109,6 @@ func (s *Store) begin() error {
 	return nil
 }
 
-func (s *Store) openOrSetAside() (*leveldb.DB, error) {
-	if _, err := os.Stat(s.markPath()); err == nil {
-		if err := s.setAside(errors.New("a read found it damaged")); err != nil {
-			return nil, err
-		}
-	}
-	db, err := s.openDB()
-	if err == nil || !isDamage(err) {
-		return db, err
-	}
-	if err := s.setAside(err); err != nil {
-		return nil, err
-	}
-	return s.openDB()
-}
-
-func (s *Store) openDB() (*leveldb.DB, error) {
-	if err := os.MkdirAll(filepath.Dir(s.dir), 0o755); err != nil {
-		return nil, err
-	}
-	return leveldb.OpenFile(s.dir, &opt.Options{
-		Strict:                 opt.StrictAll,
-		Filter:                 filter.NewBloomFilter(10),
-		WriteBuffer:            1 << 20,
-		BlockCacheCapacity:     512 << 10,
-		OpenFilesCacheCapacity: 32,
-	})
-}
-
-// isDamage tells a damaged directory from one that can't be read or written now. A manifest that lost its end, or
-// CURRENT naming what is not there, is reported as missing files.
-func isDamage(err error) bool {
-	return ldberrors.IsCorrupted(err) || errors.Is(err, os.ErrNotExist)
-}
-
-func (s *Store) setAside(cause error) error {
-	for n := 1; ; n++ {
-		aside := fmt.Sprintf("%s.damaged-%d", s.dir, n)
-		if _, err := os.Stat(aside); err == nil {
-			continue
-		}
-		if err := os.Rename(s.dir, aside); err != nil {
-			return fmt.Errorf("setting aside a damaged store: %w", err)
-		}
-		s.log("a damaged store was set aside; its rows are read again from the changelog", "store", s.dir, "aside", aside, "cause", cause)
-		return nil
-	}
-}
-
-func (s *Store) markPath() string { return filepath.Join(s.dir, "DAMAGED") }
-
-// damaged remembers on disk that a read met damage, so that the next Open sets the directory aside: opening alone
-// does not read every block.
-func (s *Store) damaged(err error) error {
-	if ldberrors.IsCorrupted(err) {
-		if werr := os.WriteFile(s.markPath(), []byte(err.Error()), 0o644); werr != nil {
-			return errors.Join(err, werr)
-		}
-	}
-	return err
-}
-
 // Close writes what is acknowledged to disk and closes the directory. What is dirty is dropped: it is in no log.
 // It may be called again, and on a store that did not open.
 func (s *Store) Close() error {
@@ -184,7 +117,7 @@ func (s *Store) Close() error {
 	}
 	s.closing.Do(func() {
 		close(s.stop)
-		<-s.done
+		s.loop.Wait()
 		err := s.flush()
 		s.closed = errors.Join(err, s.db.Close())
 	})
@@ -319,7 +252,6 @@ func (s *Store) MarkRecovered() error { return nil }
 
 // flushLoop writes batches until the store is closed.
 func (s *Store) flushLoop() {
-	defer close(s.done)
 	tick := time.NewTicker(batchAge)
 	defer tick.Stop()
 	for {
