@@ -8,6 +8,7 @@ import (
 // TestAnOrderMayBeCancelledUntilItHasLeft cancels orders in every state that one can be in, and looks at the stock
 // when all has followed.
 func TestAnOrderMayBeCancelledUntilItHasLeft(t *testing.T) {
+	t.Parallel()
 	server, client := openQuickly(t, t.TempDir())
 	quiet := newQuiet(t, server)
 	place := func(id, policy string, quantity int, status string) {
@@ -80,6 +81,7 @@ func TestAnOrderMayBeCancelledBeforeItIsAnswered(t *testing.T) {
 // TestWhatIsSentAgainCountsOnce, and with other content it is a conflict that changes nothing: before a restart and
 // after it.
 func TestWhatIsSentAgainCountsOnce(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, client := open(t, dir)
 	for range 2 {

@@ -85,19 +85,20 @@ func TestLettersAreRepairedAndCountOnce(t *testing.T) {
 	if err := os.WriteFile(file, []byte(noSlip), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	typed(t, 0, []string{worseID + " was sent again"}, "redrive", data, worseID, "--yes", "--value", file)
 	for range 2 { // the second time is what a crash before the note comes to: the same id
 		typed(t, 0, []string{worseID + " was sent again"}, "redrive", data, worseID, "--yes", "--value", file, "--again=1")
 	}
 	typed(t, 0, []string{worseID + " was sent again"}, "redrive", data, worseID, "--yes", "--value", file, "--again=2")
 	var listed struct{ Redriven int }
-	if err := json.Unmarshal([]byte(typed(t, 0, nil, "list", data, "--json", "--topic=inventory-events")), &listed); err != nil || listed.Redriven != 3 {
+	if err := json.Unmarshal([]byte(typed(t, 0, nil, "list", data, "--json", "--topic=inventory-events")), &listed); err != nil || listed.Redriven != 4 {
 		t.Errorf("the letter was sent again %d times, %v", listed.Redriven, err)
 	}
 
 	m = newMill(t, dir)
 	m.write(receipt("lamp", 1000)) // behind them
-	until(m, m.server.tables.Inventory, "lamp", func(s inventory.State) bool { return s.Received == 100+5+5+1000 })
-	if s, err := m.server.tables.Inventory.Get("lamp"); err != nil || len(s.Head.Redriven) != 2 {
+	until(m, m.server.tables.Inventory, "lamp", func(s inventory.State) bool { return s.Received == 100+5+5+5+1000 })
+	if s, err := m.server.tables.Inventory.Get("lamp"); err != nil || len(s.Head.Redriven) != 3 {
 		t.Errorf("the row is %+v, %v", s, err)
 	}
 }
@@ -170,6 +171,7 @@ func TestWhatOnlyMachinesSendIsBelievedWhenItIsRedriven(t *testing.T) {
 
 // TestOnlyYesIsYes, to one who may be asked.
 func TestOnlyYesIsYes(t *testing.T) {
+	t.Parallel()
 	for answer, want := range map[string]bool{"y\n": true, "YES \n": true, "yes": true, "n\n": false, "\n": false, "": false, "yesterday\n": false} {
 		var asked strings.Builder
 		err := confirmed(strings.NewReader(answer), &asked, 3, 1)
@@ -191,6 +193,7 @@ func TestOnlyYesIsYes(t *testing.T) {
 
 // TestDeadLettersThatMakeNoSense are refused before anything is opened.
 func TestDeadLettersThatMakeNoSense(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		code       int
 		args, says string

@@ -68,6 +68,7 @@ func (e *eventReader) take(data string) {
 // TestEventsHaveNoGapOverRestarts: while the server is stopped, started and written to, one reader comes back with its
 // last id each time. What it was told is what the changelog has, each change once and in order.
 func TestEventsHaveNoGapOverRestarts(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, client := openQuickly(t, dir)
 	reader := &eventReader{t: t, told: map[string][]string{}}

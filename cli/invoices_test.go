@@ -64,17 +64,17 @@ func readMonth(t *testing.T) []*invoice {
 	return invoices
 }
 
-// findMonth returns where the month is: in the directory STOCKFLOW_DATA, or beside this repository. Without it there
+// findMonth returns where the month is: in the directory STOCKFLOW_TEST_DATA, or beside this repository. Without it there
 // is no scenario, unless STOCKFLOW_REQUIRE wants its "data".
 func findMonth(t *testing.T) string {
 	t.Helper()
 	beside := filepath.Join("..", "..", "shared", "data", month)
-	for _, path := range []string{filepath.Join(os.Getenv("STOCKFLOW_DATA"), month), beside} {
+	for _, path := range []string{filepath.Join(os.Getenv("STOCKFLOW_TEST_DATA"), month), beside} {
 		if _, err := os.Stat(path); err == nil {
 			return path
 		}
 	}
-	missing := "the month of orders is missing: " + month + " is neither in STOCKFLOW_DATA nor at " + beside
+	missing := "the month of orders is missing: " + month + " is neither in STOCKFLOW_TEST_DATA nor at " + beside
 	if strings.Contains(os.Getenv("STOCKFLOW_REQUIRE"), "data") {
 		t.Fatal(missing)
 	}

@@ -139,6 +139,7 @@ const inFlight = 8
 // TestAKillLosesNoEMail kills the server while it sends: the mail server has read some e-mails and acknowledged none
 // of these. The next process sends the rest, and those again, with the same Message-ID; a third sends none.
 func TestAKillLosesNoEMail(t *testing.T) {
+	t.Parallel()
 	const orders = 40
 	dir := t.TempDir()
 	gate := make(chan struct{})
@@ -185,6 +186,7 @@ func TestAKillLosesNoEMail(t *testing.T) {
 
 // TestAnEMailThatWasRefusedIsSentOnDemand, and what a mail server says holds up neither stock nor shipments.
 func TestAnEMailThatWasRefusedIsSentOnDemand(t *testing.T) {
+	t.Parallel()
 	hang := make(chan struct{})
 	relay := newRelay(t, func(n int) error {
 		switch n {
@@ -225,6 +227,7 @@ func TestAnEMailThatWasRefusedIsSentOnDemand(t *testing.T) {
 
 // TestWithoutAMailServerEMailsAreFiles, whose names hold what an order id may hold.
 func TestWithoutAMailServerEMailsAreFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, client := open(t, dir)
 	client.want("POST", "/v1/orders", mailed("o/1"), 400)

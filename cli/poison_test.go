@@ -185,6 +185,7 @@ func (p *plenty) done() {
 // one becomes a letter, is listed once and kept to the byte; the good ones are all done; and no partition stops. Then
 // everything is delivered again, as after a crash: there are twice as many letters in their log, and nothing else changes.
 func TestPoisonStopsNothing(t *testing.T) {
+	t.Parallel()
 	const rounds, receipts, orders = 1000 / slowed, 98, 2
 	dir := t.TempDir()
 	p := &plenty{newMill(t, dir), map[string]int64{}, map[string]int64{}, nil}

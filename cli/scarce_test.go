@@ -16,6 +16,7 @@ const (
 // TestScarceGoodsAreNotSoldTwice lets 20 clients order the same ten SKUs, each order several of them and in another
 // order of its lines, until far more was asked for than there is.
 func TestScarceGoodsAreNotSoldTwice(t *testing.T) {
+	t.Parallel()
 	server, client := openQuickly(t, t.TempDir())
 	units := map[string]int64{}
 	for i := range scarceSKUs {

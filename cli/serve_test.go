@@ -20,6 +20,7 @@ const (
 
 // TestTheTourOfTheREADME is what a newcomer does first.
 func TestTheTourOfTheREADME(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, client := open(t, dir)
 	quiet := newQuiet(t, server)
@@ -56,6 +57,7 @@ func everything(client *shop) string {
 // TestNothingAcknowledgedIsLostToAKill kills a server right after it has acknowledged an order, some times over on
 // the same directory. What the order had not come to before the kill, it comes to after it.
 func TestNothingAcknowledgedIsLostToAKill(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, client := spawnServer(t, dir)
 	client.want("POST", lampPath+"/receipts", fiveUnits, 200)
@@ -83,6 +85,7 @@ func TestNothingAcknowledgedIsLostToAKill(t *testing.T) {
 
 // TestADirectoryIsForOneProcess: the second is told who has it, and the first goes on.
 func TestADirectoryIsForOneProcess(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, client := open(t, dir)
 	second := spawn(t, "serve", "--http", "127.0.0.1:0", "--data", dir)
@@ -134,6 +137,7 @@ func TestAStartThatFailsLeavesNothingOpen(t *testing.T) {
 
 // TestASignalEndsTheServerInGoodOrder: what it has is let go, so that another can begin where it ended.
 func TestASignalEndsTheServerInGoodOrder(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first, client := spawnServer(t, dir)
 	client.want("POST", lampPath+"/receipts", fiveUnits, 200)

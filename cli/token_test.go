@@ -10,6 +10,7 @@ import (
 
 // Every client has a SKU of its own, so it knows what the stock must be after each of its orders.
 func TestAReadAfterAWriteIsNeverStale(t *testing.T) {
+	t.Parallel()
 	const clients, orders = 25, 400
 	_, client := openQuickly(t, t.TempDir())
 	var stale atomic.Int64
@@ -35,6 +36,7 @@ func TestAReadAfterAWriteIsNeverStale(t *testing.T) {
 }
 
 func TestEveryConsequenceIsSeen(t *testing.T) {
+	t.Parallel()
 	server, client := open(t, t.TempDir())
 	after := func(a answer, path string) string { // how a client reads its write
 		t.Helper()
@@ -77,6 +79,7 @@ func TestEveryConsequenceIsSeen(t *testing.T) {
 }
 
 func TestBadTokensAreRefused(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, client := open(t, dir)
 	token := client.send("POST", "/v1/inventory/lamp/receipts", `{"quantity":5}`).header.Get("Stockflow-Token")
@@ -97,6 +100,7 @@ func TestBadTokensAreRefused(t *testing.T) {
 
 // What was not taken in is not waited for longer than asked, and it is said what is missing.
 func TestAReadAfterAWriteThatIsNotTakenIn(t *testing.T) {
+	t.Parallel()
 	_, client := open(t, t.TempDir(), "api", "inventory") // nobody takes orders
 	a := client.send("POST", "/v1/orders", `{"lines":[{"sku":"lamp","quantity":1}]}`)
 	client.want("GET", "/v1/inventory/lamp?wait=0.1&after="+a.header.Get("Stockflow-Token"), "", 504, "not_yet", "the write itself, order-events/")

@@ -32,6 +32,7 @@ func onPartition(partition int32, prefix string) string {
 // TestRulesOfTomorrowStopTheirPartition alone, on every log, by name, also after a restart; and a program that knows
 // them goes on where the others stopped.
 func TestRulesOfTomorrowStopTheirPartition(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	m := newMill(t, dir)
 	const stopped, running = 3, 5
