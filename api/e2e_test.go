@@ -30,20 +30,28 @@ type house struct {
 func newHouse(t *testing.T, roles ...string) *house {
 	t.Helper()
 	t.Parallel()
-	log := slog.New(slog.DiscardHandler)
-	server, err := cli.Serve{HTTP: "127.0.0.1:0", Data: t.TempDir(), Partitions: 4, Roles: roles}.Start(t.Context(), log)
+	h, stop := settle(t, t.TempDir(), roles...)
+	t.Cleanup(stop)
+	return h
+}
+
+// settle starts a house in a directory, which is another's once it was stopped.
+func settle(t *testing.T, dir string, roles ...string) (h *house, stop func()) {
+	t.Helper()
+	server, err := cli.Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 4, Roles: roles}.Start(t.Context(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop = func() {
 		if err := server.Stop(); err != nil {
 			t.Error(err)
 		}
-	})
+	}
 	if err := server.WaitReady(t.Context()); err != nil {
+		stop()
 		t.Fatal(err)
 	}
-	return &house{t: t, server: server, url: "http://" + server.HTTPAddr()}
+	return &house{t: t, server: server, url: "http://" + server.HTTPAddr()}, stop
 }
 
 // answer is what came back.

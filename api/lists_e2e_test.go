@@ -2,13 +2,10 @@ package api_test
 
 import (
 	"fmt"
-	"log/slog"
 	"net/url"
 	"reflect"
 	"strings"
 	"testing"
-
-	"stockflow/cli"
 )
 
 // items returns the items of a page, and the query of the next, "" if there is none.
@@ -118,32 +115,16 @@ func TestAListComesAfterAWrite(t *testing.T) {
 func TestACursorIsGoodAfterARestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	start := func() *house {
-		server, err := cli.Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 4}.Start(t.Context(), slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := server.WaitReady(t.Context()); err != nil {
-			t.Fatal(err, server.Stop())
-		}
-		return &house{t: t, server: server, url: "http://" + server.HTTPAddr()}
-	}
-	h := start()
+	h, stop := settle(t, dir)
 	receive := func(sku string) { h.want("POST", "/v1/inventory/"+sku+"/receipts", `{"quantity":1}`, 200) }
 	for i := range 20 {
 		receive(fmt.Sprintf("s-%02d", i))
 	}
 	query := url.Values{"limit": {"7"}, "prefix": {"s-"}, "max_available": {"5"}}
 	first, next := h.items("/v1/inventory", query)
-	if err := h.server.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	h = start()
-	defer func() {
-		if err := h.server.Stop(); err != nil {
-			t.Error(err)
-		}
-	}()
+	stop()
+	h, stop = settle(t, dir)
+	defer stop()
 	receive("s-00a")
 	receive("s-19a")
 	query.Set("cursor", next)

@@ -33,7 +33,8 @@ func (s *Server) order(_ context.Context, id string) (reply, error) { return s.o
 type placement struct {
 	command
 	id     string
-	named  bool // the client chose the id or what it is derived from, so the order may be there already
+	named  bool   // the client chose the id or what it is derived from, so the order may be there already
+	key    string // the Idempotency-Key, "" for none
 	prefer preference
 }
 
@@ -51,8 +52,11 @@ func readPlacement(r *http.Request) (placement, error) {
 		return placement{}, err
 	}
 	key, keyErr := repeatKey(r)
-	p := placement{named: id != "" || key != "", prefer: parsePrefer(r.Header.Values("Prefer"))}
+	p := placement{named: id != "" || key != "", key: key, prefer: parsePrefer(r.Header.Values("Prefer"))}
 	p.id = orderID(id, key)
+	if id != "" && key != "" {
+		placed.RepeatKey = hashOfKey(key)
+	}
 	placed.Policy, err = codecs.ParsePolicy(policy)
 	if err := merge(bad, keyErr, codecs.CheckID("order_id", p.id), err, codecs.CheckPlaced(placed).Err()); err != nil {
 		return placement{}, err
@@ -94,6 +98,9 @@ func orderID(id, key string) string {
 // place puts an order on the log. It answers as soon as the log has it; or, when the client named the order, when it
 // is sure that no other order has the name; or, when the client prefers to wait, when the outcome is known.
 func (s *Server) place(ctx context.Context, p placement) (reply, error) {
+	if err := s.claim(p.key, p.id); err != nil {
+		return reply{}, err
+	}
 	if !p.named && !p.prefer.given {
 		_, err := s.emit(ctx, p.command)
 		return p.pending(), err

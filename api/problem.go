@@ -45,6 +45,7 @@ var kinds = map[string]kind{
 	"not_yet":         {504, "The write can't be seen yet"},
 
 	// What the machines refuse, by their own names.
+	"key_conflict":                      {409, "The Idempotency-Key was used for another order"},
 	"refused":                           {409, "The command was refused"},
 	order.RefusalIDConflict:             {409, "The id is known, with other content"},
 	order.RefusalUnknownOrder:           {404, "There is no such order"},

@@ -41,6 +41,7 @@ type Server struct {
 	registry  *prometheus.Registry
 	metrics   metrics
 	gate      *gate
+	keys      keys
 	streams   streams
 	log       *slog.Logger
 	http      *http.Server

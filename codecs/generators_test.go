@@ -31,6 +31,9 @@ func anyOrder(t *rapid.T) order.State {
 		Cancelling: rapid.Bool().Draw(t, "cancelling"),
 		History:    list(t, 4, func() order.Change { return order.Change{Status: anyStatus(t), At: rapid.Int64().Draw(t, "at")} }),
 	}
+	if rapid.Bool().Draw(t, "keyed") {
+		s.RepeatKey = rapid.Uint64().Draw(t, "repeat key")
+	}
 	if rapid.Bool().Draw(t, "fingerprinted") {
 		copy(s.Fingerprint[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "fingerprint"))
 	}

@@ -14,6 +14,8 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"stockflow/processors/order"
 )
 
 // Golden bytes are what older logs hold. They may be added to, with -update, and never change: -update leaves
@@ -106,11 +108,14 @@ func asJSON(t *testing.T, l logCodec, value []byte) []byte {
 
 func TestGoldenRows(t *testing.T) {
 	known := golden(t)
+	keyed := order.State{Status: order.Pending, RepeatKey: 1<<64 - 2}
+	row := checkGolden(t, known, "order-table/row-keyed", EncodeOrderRow(seenBy, keyed))
+	checkRow(t, row, seenBy, keyed, DecodeOrderRow)
 	for _, h := range []struct {
 		name string
 		head Head
 	}{{"", seenBy}, {"-new", Head{Applied: -1}}} {
-		row := checkGolden(t, known, "order-table/row"+h.name, EncodeOrderRow(h.head, orderRow))
+		row = checkGolden(t, known, "order-table/row"+h.name, EncodeOrderRow(h.head, orderRow))
 		checkRow(t, row, h.head, orderRow, DecodeOrderRow)
 		row = checkGolden(t, known, "inventory-table/row"+h.name, EncodeInventoryRow(h.head, inventoryRow))
 		checkRow(t, row, h.head, inventoryRow, DecodeInventoryRow)
@@ -156,7 +161,7 @@ func TestGoldenDeadLetter(t *testing.T) {
 
 // TestGoldenIsUsed fails when an example is taken away: what logs hold must be readable for ever.
 func TestGoldenIsUsed(t *testing.T) {
-	used := map[string]bool{"header/taken": true, "dead-letters/letter": true, "dead-letters/note": true}
+	used := map[string]bool{"header/taken": true, "dead-letters/letter": true, "dead-letters/note": true, "order-table/row-keyed": true}
 	for _, l := range logs {
 		for _, x := range l.events {
 			used[l.log+"/"+x.golden] = true

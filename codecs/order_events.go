@@ -78,7 +78,7 @@ func orderEvent(m *wire.OrderEvent) (Decoded, Invalid) {
 
 func placed(p *wire.Placed) (order.Placed, Invalid) {
 	policy, problem := parsePolicy(p.Policy)
-	event := order.Placed{Customer: customer(p.Customer), ShipTo: p.ShipTo, Policy: policy}
+	event := order.Placed{Customer: customer(p.Customer), ShipTo: p.ShipTo, Policy: policy, RepeatKey: p.RepeatKey}
 	for i, line := range p.Lines {
 		if i == 0 {
 			event.Lines = make([]order.PlacedLine, len(p.Lines))
@@ -91,7 +91,7 @@ func placed(p *wire.Placed) (order.Placed, Invalid) {
 }
 
 func wirePlaced(p order.Placed) *wire.Placed {
-	m := &wire.Placed{Customer: wireCustomer(p.Customer), ShipTo: p.ShipTo, Policy: p.Policy.String()}
+	m := &wire.Placed{Customer: wireCustomer(p.Customer), ShipTo: p.ShipTo, Policy: p.Policy.String(), RepeatKey: p.RepeatKey}
 	lines := make([]wire.PlacedLine, len(p.Lines))
 	m.Lines = make([]*wire.PlacedLine, len(p.Lines))
 	for i, line := range p.Lines {

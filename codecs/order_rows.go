@@ -18,6 +18,7 @@ func EncodeOrderRow(h Head, s order.State) []byte {
 	m.Head = wireHead(h)
 	m.Status, m.Reason, m.Policy = wire.OrderStatus(s.Status), s.Reason, wirePolicy(s.Policy)
 	m.Customer, m.ShipTo, m.Cancelling = wireCustomer(s.Customer), s.ShipTo, s.Cancelling
+	m.RepeatKey = s.RepeatKey
 	if s.Fingerprint != [16]byte{} {
 		m.Fingerprint = append(m.Fingerprint, s.Fingerprint[:]...)
 	}
@@ -94,7 +95,7 @@ func (p *places) fill(m *wire.OrderLine, line order.Line) {
 
 func orderState(m *wire.OrderRow) (s order.State, err error) {
 	s = order.State{Status: order.Status(m.Status), Reason: m.Reason, Policy: order.Policy(m.Policy - 1),
-		Customer: customer(m.Customer), ShipTo: m.ShipTo, Cancelling: m.Cancelling}
+		Customer: customer(m.Customer), ShipTo: m.ShipTo, Cancelling: m.Cancelling, RepeatKey: m.RepeatKey}
 	if err = knownOrderStatus(m.Status); err != nil {
 		return s, err
 	}

@@ -32,6 +32,7 @@ var logs = []logCodec{
 	{"order-events", DecodeOrderEvent, EncodeOrderEvent, func() proto.Message { return new(wire.OrderEvent) }, []example{
 		{"placed", false, order.Placed{Lines: []order.PlacedLine{{SKU: "lamp", Quantity: 2}}}},
 		{"placed-in-full", false, fullPlacement},
+		{"placed-keyed", false, order.Placed{Lines: []order.PlacedLine{{SKU: "lamp", Quantity: 2}}, RepeatKey: 1<<64 - 2}},
 		{"placed-partial", false, order.Placed{Policy: order.Partial, Lines: []order.PlacedLine{{SKU: "BANK CHARGES", Quantity: inventory.MaxQuantity}}}},
 		{"cancel", false, order.Cancel{}},
 		{"cancel-with-reason", false, order.Cancel{Reason: "changed my mind"}},

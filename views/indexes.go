@@ -1,6 +1,7 @@
 package views
 
 import (
+	"encoding/binary"
 	"math/bits"
 
 	"stockflow/engine"
@@ -28,18 +29,22 @@ const (
 	termStatus         = "s" // a status
 	termCustomer       = "c" // a customer's id
 	termCustomerStatus = "b" // a status and a customer's id
+	termRepeatKey      = "r" // an Idempotency-Key's hash
 	termOctave         = "o" // an octave of quantities
 	termEighth         = "e" // an octave and an eighth of it
 )
 
 // orderIndex has a term for each combination of filters, so that none is looked for among the rows of another.
-var orderIndex = index[order.State]{"orders 1", func(s order.State) []string {
+var orderIndex = index[order.State]{"orders 2", func(s order.State) []string {
 	if s.Status == order.None {
 		return nil
 	}
 	terms := []string{termStatus + char(s.Status)}
 	if id := s.Customer.ID; id != "" {
 		terms = append(terms, termCustomer+id, termCustomerStatus+char(s.Status)+id)
+	}
+	if s.RepeatKey != 0 {
+		terms = append(terms, termRepeatKey+hashed(s.RepeatKey))
 	}
 	return terms
 }}
@@ -56,6 +61,14 @@ func Orders(status order.Status, customer string) Selection[order.State] {
 	}
 	return Selection[order.State]{match: func(s order.State) bool { return s.Status != order.None }}
 }
+
+// OrdersOf selects the orders that have an id and were sent with an Idempotency-Key too, by order.State.RepeatKey.
+func OrdersOf(repeatKey uint64) Selection[order.State] {
+	return under[order.State](termRepeatKey + hashed(repeatKey))
+}
+
+// hashed writes a hash as the bytes of a term.
+func hashed(hash uint64) string { return string(binary.BigEndian.AppendUint64(nil, hash)) }
 
 var shipmentIndex = index[shipment.State]{"shipments 1", func(s shipment.State) []string {
 	if s.Status == shipment.None {

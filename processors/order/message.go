@@ -18,6 +18,9 @@ type Placed struct {
 	ShipTo   string
 	Policy   Policy
 	Lines    []PlacedLine // 1 to MaxLines as placed: in the sender's order, a SKU may come twice
+	// RepeatKey is the start of a SHA-256 over the Idempotency-Key of an order that was given an id as well, 0 for none.
+	// It is no part of what makes two placements the same.
+	RepeatKey uint64
 }
 
 // Customer is who ordered; all of it may be empty.

@@ -22,7 +22,7 @@ func (t *step) place(e Placed) {
 	}
 	t.row = State{
 		Policy: e.Policy, Customer: e.Customer, ShipTo: e.ShipTo,
-		Lines: lines, Fingerprint: content,
+		Lines: lines, Fingerprint: content, RepeatKey: e.RepeatKey,
 	}
 	for _, l := range lines {
 		ask := inventory.Reserve{OrderID: t.id, Quantity: l.Quantity, Mode: modes[e.Policy]}

@@ -13,6 +13,7 @@ type State struct {
 	// Fingerprint is the start of a SHA-256 over the content of the placement, so that a repeated
 	// placement can be told from another one of the same id.
 	Fingerprint [16]byte
+	RepeatKey   uint64 // Placed.RepeatKey, by which the key is found that was used for another id
 	// Cancelling is set while the shipment has been asked to cancel and has not answered.
 	Cancelling bool
 	History    []Change

@@ -535,7 +535,9 @@ type Placed struct {
 	// "all_or_nothing" if left out.
 	Policy string `protobuf:"bytes,4,opt,name=policy,proto3" json:"policy,omitempty"`
 	// 1 to 1,200. A SKU may come twice.
-	Lines         []*PlacedLine `protobuf:"bytes,5,rep,name=lines,proto3" json:"lines,omitempty"`
+	Lines []*PlacedLine `protobuf:"bytes,5,rep,name=lines,proto3" json:"lines,omitempty"`
+	// Where an order has an id and its request had an Idempotency-Key too: the start of the key's SHA-256. 0 if not.
+	RepeatKey     uint64 `protobuf:"fixed64,6,opt,name=repeat_key,json=repeatKey,proto3" json:"repeat_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -603,6 +605,13 @@ func (x *Placed) GetLines() []*PlacedLine {
 		return x.Lines
 	}
 	return nil
+}
+
+func (x *Placed) GetRepeatKey() uint64 {
+	if x != nil {
+		return x.RepeatKey
+	}
+	return 0
 }
 
 // Customer is who ordered. All of it may be left out.
@@ -792,8 +801,10 @@ type OrderRow struct {
 	// 16 bytes, from the content of the placement.
 	Fingerprint []byte `protobuf:"bytes,9,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// The shipment was asked to cancel and has not answered.
-	Cancelling    bool           `protobuf:"varint,10,opt,name=cancelling,proto3" json:"cancelling,omitempty"`
-	History       []*OrderChange `protobuf:"bytes,11,rep,name=history,proto3" json:"history,omitempty"`
+	Cancelling bool           `protobuf:"varint,10,opt,name=cancelling,proto3" json:"cancelling,omitempty"`
+	History    []*OrderChange `protobuf:"bytes,11,rep,name=history,proto3" json:"history,omitempty"`
+	// As Placed.repeat_key.
+	RepeatKey     uint64 `protobuf:"fixed64,12,opt,name=repeat_key,json=repeatKey,proto3" json:"repeat_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -903,6 +914,13 @@ func (x *OrderRow) GetHistory() []*OrderChange {
 		return x.History
 	}
 	return nil
+}
+
+func (x *OrderRow) GetRepeatKey() uint64 {
+	if x != nil {
+		return x.RepeatKey
+	}
+	return 0
 }
 
 // OrderLine is what an order asks of one SKU, and what it was given.
@@ -1134,13 +1152,15 @@ const file_codecs_order_proto_rawDesc = "" +
 	"\tdelivered\x18\v \x01(\v2\x17.stockflow.v1.DeliveredH\x00R\tdelivered\x12P\n" +
 	"\x12shipment_cancelled\x18\f \x01(\v2\x1f.stockflow.v1.ShipmentCancelledH\x00R\x11shipmentCancelled\x12A\n" +
 	"\rnot_cancelled\x18\r \x01(\v2\x1a.stockflow.v1.NotCancelledH\x00R\fnotCancelledB\a\n" +
-	"\x05event\"\xb8\x01\n" +
+	"\x05event\"\xd7\x01\n" +
 	"\x06Placed\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x122\n" +
 	"\bcustomer\x18\x02 \x01(\v2\x16.stockflow.v1.CustomerR\bcustomer\x12\x17\n" +
 	"\aship_to\x18\x03 \x01(\tR\x06shipTo\x12\x16\n" +
 	"\x06policy\x18\x04 \x01(\tR\x06policy\x12.\n" +
-	"\x05lines\x18\x05 \x03(\v2\x18.stockflow.v1.PlacedLineR\x05lines\"D\n" +
+	"\x05lines\x18\x05 \x03(\v2\x18.stockflow.v1.PlacedLineR\x05lines\x12\x1d\n" +
+	"\n" +
+	"repeat_key\x18\x06 \x01(\x06R\trepeatKey\"D\n" +
 	"\bCustomer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -1151,7 +1171,7 @@ const file_codecs_order_proto_rawDesc = "" +
 	"\bquantity\x18\x02 \x01(\x03R\bquantity\"@\n" +
 	"\vCancelOrder\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xbc\x03\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xdb\x03\n" +
 	"\bOrderRow\x12&\n" +
 	"\x04head\x18\x01 \x01(\v2\x12.stockflow.v1.HeadR\x04head\x121\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x19.stockflow.v1.OrderStatusR\x06status\x12\x16\n" +
@@ -1166,7 +1186,9 @@ const file_codecs_order_proto_rawDesc = "" +
 	"cancelling\x18\n" +
 	" \x01(\bR\n" +
 	"cancelling\x123\n" +
-	"\ahistory\x18\v \x03(\v2\x19.stockflow.v1.OrderChangeR\ahistory\"\x80\x02\n" +
+	"\ahistory\x18\v \x03(\v2\x19.stockflow.v1.OrderChangeR\ahistory\x12\x1d\n" +
+	"\n" +
+	"repeat_key\x18\f \x01(\x06R\trepeatKey\"\x80\x02\n" +
 	"\tOrderLine\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
 	"\bquantity\x18\x02 \x01(\x03R\bquantity\x120\n" +
