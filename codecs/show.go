@@ -59,3 +59,25 @@ func eventOf(m proto.Message) string {
 	}
 	return ""
 }
+
+// ShowOrderRow returns a row of order-table for people, as indented JSON.
+func ShowOrderRow(row []byte) ([]byte, error) { return showRow(row, new(wire.OrderRow)) }
+
+// ShowInventoryRow does it for inventory-table.
+func ShowInventoryRow(row []byte) ([]byte, error) { return showRow(row, new(wire.InventoryRow)) }
+
+// ShowShipmentRow does it for shipment-table.
+func ShowShipmentRow(row []byte) ([]byte, error) { return showRow(row, new(wire.ShipmentRow)) }
+
+// ShowNotificationRow does it for notification-table.
+func ShowNotificationRow(row []byte) ([]byte, error) { return showRow(row, new(wire.NotificationRow)) }
+
+func showRow(row []byte, m interface {
+	proto.Message
+	UnmarshalVT([]byte) error
+}) ([]byte, error) {
+	if err := m.UnmarshalVT(row); err != nil {
+		return nil, err
+	}
+	return Shown{m: m}.JSON()
+}

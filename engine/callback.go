@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 
 	"github.com/lovoo/goka"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -110,58 +109,54 @@ type delivery[S any] struct {
 }
 
 func (d *delivery[S]) take() error {
-	in, unreadable := d.machine.Read(d.Record)
-	if unreadable != nil {
-		return d.putAside(unreadable)
+	in, ruling, err := d.machine.Admit(d.Record, d.instance.partitions, func(o codecs.Origin) (bool, error) {
+		return d.instance.ends.has(d.session, o)
+	})
+	if err != nil {
+		return err
 	}
-	if in.Origin != nil {
-		ok, err := d.instance.ends.has(d.session, *in.Origin)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return d.letter(fmt.Sprintf("origin %s: the log ends before it", d.Origin))
-		}
-	}
-	if broker.Partition([]byte(in.Key), d.instance.partitions) != in.Partition || d.Key == "" {
+	switch ruling.Verdict {
+	case Letter:
+		return d.letter(ruling.Reason)
+	case Moved:
 		return d.move(in)
+	case Halt:
+		return d.park(ruling.Reason)
 	}
 	return d.fold(in)
 }
 
-// putAside deals with a message that can't be read.
-func (d *delivery[S]) putAside(u *Unreadable) error {
-	if u.Halt {
-		return d.park(u.Reason)
-	}
-	return d.letter(u.Reason)
-}
-
 // fold takes the message into its row: outputs first, then the row, which the producer holds back until the
-// outputs are acknowledged.
+// outputs are acknowledged. The lane's store is asked for the row and not goka's context, which makes no row of a read
+// that failed while the session ends: the message would be folded into nothing.
 func (d *delivery[S]) fold(in Incoming) error {
 	data, err := d.lane.store.Get(in.Key)
 	if err != nil {
 		return err
 	}
-	row, err := d.rowOf(in.Key, data)
+	row, err := d.machine.RowOf(in.Key, data)
 	if err != nil {
 		return d.park(err.Error())
 	}
-	if row.Has(in) {
+	next, res, ruling := d.machine.Take(row, in)
+	switch ruling.Verdict {
+	case Repeat:
 		d.instance.metrics.repeats.Inc()
 		return nil
-	}
-	next, res, err := d.apply(row, in)
-	if err != nil {
-		return d.park(err.Error())
-	}
-	if res.Unfit != "" {
-		return d.letter(res.Unfit)
+	case Letter:
+		return d.letter(ruling.Reason)
+	case Halt:
+		d.instance.log.Error("a machine panicked", "topic", d.machine.Log, "partition", in.Partition, "offset", in.Offset, "panic", ruling.Reason, "stack", ruling.Stack)
+		return d.park(ruling.Reason)
 	}
 	if d.instance.flaws.forgetSeen && bytes.Equal(d.machine.EncodeRow(next.Head, next.State), d.machine.EncodeRow(next.Head, row.State)) {
 		next.Seen = row.Seen
 	}
+	return d.keep(in, row, next, res)
+}
+
+// keep sends the outputs of a message that was taken, and its row.
+func (d *delivery[S]) keep(in Incoming, row, next Row[S], res Result[S]) error {
 	taken := codecs.Taken{Offset: in.Offset, Refusal: res.Refusal, Origin: in.Origin}
 	for _, o := range res.Outputs {
 		if err := d.emit(o.Log, o.Key, o.Type, o.Value, nil, nil); err != nil {
@@ -177,31 +172,6 @@ func (d *delivery[S]) fold(in Incoming) error {
 		d.machine.Observe(row.State, in, res)
 	}
 	return nil
-}
-
-// rowOf decodes the row of a key. The lane's store is asked for it and not goka's context, which makes no row of a
-// read that failed while the session ends: the message would be folded into nothing.
-func (d *delivery[S]) rowOf(key string, data []byte) (Row[S], error) {
-	if data == nil {
-		return NoRow[S](), nil
-	}
-	head, state, err := d.machine.DecodeRow(data)
-	if err != nil {
-		return Row[S]{}, fmt.Errorf("the row of %q in %s does not decode: %w", key, d.machine.Table, err)
-	}
-	return Row[S]{head, state}, nil
-}
-
-// apply folds, and makes a panic of Apply an error: the partition stops there until a program comes that can.
-func (d *delivery[S]) apply(row Row[S], in Incoming) (next Row[S], res Result[S], err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			d.instance.log.Error("a machine panicked", "topic", d.machine.Log, "partition", in.Partition, "offset", in.Offset, "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("the machine panicked: %v", p)
-		}
-	}()
-	next, res = d.machine.Fold(row, in)
-	return next, res, nil
 }
 
 // set sets the row of key and hands its changelog record to the lane. The message is done when the changelog has it,
@@ -254,9 +224,6 @@ func (d *delivery[S]) deferred(start func(done func(error)) error) error {
 // move sends a message to the partition of its key. It is taken there, once: its origin says which message it was, or
 // its redrive id, which it keeps, as there may be more messages of it.
 func (d *delivery[S]) move(in Incoming) error {
-	if in.Emitted {
-		return d.letter(fmt.Sprintf("%s is sent by machines alone, and key %q belongs to another partition", in.Type, in.Key))
-	}
 	d.instance.metrics.moved.Inc()
 	var more []kgo.RecordHeader
 	if d.Redrive != nil {
