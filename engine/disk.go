@@ -25,17 +25,33 @@ type disk interface {
 }
 
 func (s *Store) openOrSetAside() (disk, error) {
-	if _, err := os.Stat(s.markPath()); err == nil {
-		if err := s.setAside(errors.New("a read found it damaged")); err != nil {
+	db, err := OpenDisk(s.dir, "its rows are read again from the changelog", s.log)
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+func (s *Store) openDB() (*leveldb.DB, error) { return openDB(s.dir) }
+
+// damaged is Damaged for the store's directory.
+func (s *Store) damaged(err error) error { return Damaged(s.dir, err) }
+
+// OpenDisk opens the goleveldb in dir, and makes one where there is none. One that is damaged is set aside under another
+// name, and a new one is begun; log is told so, and that refill is what happens now. So dir must hold nothing that can't
+// be made again. Whoever reads from it and gets an error gives that to Damaged.
+func OpenDisk(dir, refill string, log func(msg string, args ...any)) (*leveldb.DB, error) {
+	if _, err := os.Stat(markPath(dir)); err == nil {
+		if err := setAside(dir, refill, log, errors.New("a read found it damaged")); err != nil {
 			return nil, err
 		}
 	}
-	db, err := s.openDB()
+	db, err := openDB(dir)
 	if err != nil && isDamage(err) {
-		if err := s.setAside(err); err != nil {
+		if err := setAside(dir, refill, log, err); err != nil {
 			return nil, err
 		}
-		db, err = s.openDB()
+		db, err = openDB(dir)
 	}
 	if err != nil {
 		return nil, err
@@ -43,11 +59,22 @@ func (s *Store) openOrSetAside() (disk, error) {
 	return db, nil
 }
 
-func (s *Store) openDB() (*leveldb.DB, error) {
-	if err := os.MkdirAll(filepath.Dir(s.dir), 0o755); err != nil {
+// Damaged returns err, having remembered on disk if it is that of a read that met damage, so that the next OpenDisk sets
+// the directory aside: opening alone does not read every block.
+func Damaged(dir string, err error) error {
+	if ldberrors.IsCorrupted(err) {
+		if werr := os.WriteFile(markPath(dir), []byte(err.Error()), 0o644); werr != nil {
+			return errors.Join(err, werr)
+		}
+	}
+	return err
+}
+
+func openDB(dir string) (*leveldb.DB, error) {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return nil, err
 	}
-	return leveldb.OpenFile(s.dir, &opt.Options{
+	return leveldb.OpenFile(dir, &opt.Options{
 		Strict:                 opt.StrictAll,
 		Filter:                 filter.NewBloomFilter(10),
 		WriteBuffer:            1 << 20,
@@ -62,29 +89,18 @@ func isDamage(err error) bool {
 	return ldberrors.IsCorrupted(err) || errors.Is(err, os.ErrNotExist)
 }
 
-func (s *Store) setAside(cause error) error {
+func setAside(dir, refill string, log func(msg string, args ...any), cause error) error {
 	for n := 1; ; n++ {
-		aside := fmt.Sprintf("%s.damaged-%d", s.dir, n)
+		aside := fmt.Sprintf("%s.damaged-%d", dir, n)
 		if _, err := os.Stat(aside); err == nil {
 			continue
 		}
-		if err := os.Rename(s.dir, aside); err != nil {
+		if err := os.Rename(dir, aside); err != nil {
 			return fmt.Errorf("setting aside a damaged store: %w", err)
 		}
-		s.log("a damaged store was set aside; its rows are read again from the changelog", "store", s.dir, "aside", aside, "cause", cause)
+		log("a damaged store was set aside; "+refill, "store", dir, "aside", aside, "cause", cause)
 		return nil
 	}
 }
 
-func (s *Store) markPath() string { return filepath.Join(s.dir, "DAMAGED") }
-
-// damaged remembers on disk that a read met damage, so that the next Open sets the directory aside: opening alone
-// does not read every block.
-func (s *Store) damaged(err error) error {
-	if ldberrors.IsCorrupted(err) {
-		if werr := os.WriteFile(s.markPath(), []byte(err.Error()), 0o644); werr != nil {
-			return errors.Join(err, werr)
-		}
-	}
-	return err
-}
+func markPath(dir string) string { return filepath.Join(dir, "DAMAGED") }
