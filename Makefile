@@ -9,7 +9,7 @@ DATA     ?= ./data
 HTTP     ?= 127.0.0.1:8080
 
 .DEFAULT_GOAL := check
-.PHONY: help check format lint test test-browser race fuzz generate bench run
+.PHONY: help check format lint test test-browser faults race fuzz generate bench run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ test: ## run all tests
 test-browser: ## try /docs in a browser; installs chromium where it is missing
 	@command -v chromium >/dev/null || apt-get install -y --no-install-recommends chromium
 	STOCKFLOW_REQUIRE=chromium go test -count 1 -run Browser ./api
+
+faults: ## run everything on brokers that fail, and again with flaws that must be found; SEEDS=20 runs, HOLE=8s a black hole
+	go test -count 1 -v -timeout 60m -run 'TestBadWeather$$' ./processors -seeds $(or $(SEEDS),20) -hole $(or $(HOLE),8s) -abreast 4
+	go test -count 1 -v -tags flaws -run 'TestBadWeatherFindsFlaws$$' ./processors -abreast 4
 
 race: ## run the tests of what runs side by side, under the race detector
 	go test -race $$(.ci/concurrent)

@@ -76,6 +76,9 @@ type house struct {
 	receipts int
 	mails    map[string]bool // sent, by order and kind
 	seen     map[string]int  // how often what happened
+
+	// outside, if there is one, is told too what somebody does, though not what machines tell each other.
+	outside func(log int, key string, event any)
 }
 
 // tables are the rows of all machines, by key.
@@ -218,8 +221,16 @@ func (h *house) someParcel() string {
 	return h.packed[max(0, len(h.packed)-1-h.rnd.IntN(100))]
 }
 
-// send appends a message to its partition.
+// send appends what somebody says to its log.
 func (h *house) send(log int, key string, event any) {
+	if h.outside != nil {
+		h.outside(log, key, event)
+	}
+	h.append(log, key, event)
+}
+
+// append appends a message to its partition.
+func (h *house) append(log int, key string, event any) {
 	sum := fnv.New32a()
 	sum.Write([]byte(key))
 	h.time++
@@ -295,7 +306,7 @@ var destinations = map[order.Destination]int{
 // pass appends an output to its log, and checks that a customer is told a thing once.
 func (h *house) pass(o sent) {
 	if o.log != logs {
-		h.send(o.log, o.key, o.message)
+		h.append(o.log, o.key, o.message)
 		return
 	}
 	mail := o.key + " " + o.message.(notification.Notify).Kind.String()
