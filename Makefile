@@ -3,16 +3,24 @@
 # The tools have a module of their own, so that Stockflow doesn't depend on what they depend on.
 TOOL := go tool -modfile=tools/go.mod
 
+# A program that is to be killed counts what it flushes, so that one sees what the kills have met.
+TORTURE := go test -tags torture -count 1 -timeout 0 -v ./torture
+
 FUZZTIME ?= 20s
+KILLS    ?= 30
+TIMES    ?= 20
+MINUTES  ?= 60
+SEED     ?= 0
+CLIENTS  ?= 8
 BENCH    ?= .
 DATA     ?= ./data
 HTTP     ?= 127.0.0.1:8080
 
 .DEFAULT_GOAL := check
-.PHONY: help check format lint test test-browser faults race fuzz generate bench run
+.PHONY: help check format lint test test-browser faults race fuzz torture torture-flaws generate bench run
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: format lint test ## format, lint and test: the default
 
@@ -40,6 +48,12 @@ race: ## run the tests of what runs side by side, under the race detector
 
 fuzz: ## look for bytes that break something; FUZZTIME=5m looks longer at each
 	.ci/fuzz $(FUZZTIME)
+
+torture: ## kill Stockflow under load KILLS times and audit what is left; SEED=n repeats a run, CLIENTS=n load it more
+	$(TORTURE) -run 'TestTorture$$' -kills $(KILLS) -seed $(SEED) -clients $(CLIENTS)
+
+torture-flaws: ## the same with programs that lack a part of the protocol each, which the audit has to find
+	$(TORTURE) -run 'TestFlaws$$' -seed $(SEED)
 
 generate: ## write again what is generated
 	go generate ./...

@@ -1,0 +1,152 @@
+package torture
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// kill is one way to kill a process. It returns when the process is dead.
+type kill struct {
+	name string
+	aim  moment // what it waits for, "" if it comes by chance
+	do   func(*rand.Rand, *victim) error
+}
+
+// victim is a process, and what one has to know to kill it at the right moment.
+type victim struct {
+	*process
+	data  string
+	relay *relay
+	flush *flushes
+}
+
+// kills are the ways to kill, and how many in a hundred are killed so.
+var kills = []struct {
+	share int
+	kill
+}{
+	{40, kill{"at work", "", atWork}},
+	{18, kill{"at the start", inRecovery, atTheStart}},
+	{14, kill{"while stopping", inShutdown, whileStopping}},
+	{10, kill{"at a store flush", inFlush, atAFlush}},
+	{10, kill{"at a mail", mailToNote, atAMail}},
+	{8, kill{"at a commit", "", atACommit}},
+}
+
+// someKill draws one, of those with that name if it isn't "". The first kills of a run are one of each kind, so that a
+// short run tries all of them.
+func someKill(rnd *rand.Rand, n int, name string) kill {
+	for _, k := range kills {
+		if k.name == name {
+			return k.kill
+		}
+	}
+	if n < len(kills) {
+		return kills[n].kill
+	}
+	draw := rnd.IntN(100)
+	for _, k := range kills {
+		if draw -= k.share; draw < 0 {
+			return k.kill
+		}
+	}
+	return kills[0].kill
+}
+
+func between(rnd *rand.Rand, least, most time.Duration) time.Duration {
+	return least + time.Duration(rnd.Int64N(int64(most-least)))
+}
+
+// atWork kills 5 to 2,000 ms after the process is ready.
+func atWork(rnd *rand.Rand, v *victim) error {
+	if err := v.await(v.ready, "ready"); err != nil {
+		return err
+	}
+	time.Sleep(between(rnd, 5*time.Millisecond, 2*time.Second))
+	v.kill()
+	return nil
+}
+
+// atTheStart kills between the start of the process and a little after it can be asked.
+func atTheStart(rnd *rand.Rand, v *victim) error {
+	if rnd.IntN(2) == 0 { // before the log is open
+		time.Sleep(between(rnd, 5*time.Millisecond, 400*time.Millisecond))
+		v.kill()
+		return nil
+	}
+	if err := v.await(v.listening, "listening"); err != nil {
+		return err
+	}
+	time.Sleep(between(rnd, 0, 150*time.Millisecond))
+	v.kill()
+	return nil
+}
+
+// whileStopping asks the process to stop, and kills it before it has.
+func whileStopping(rnd *rand.Rand, v *victim) error {
+	if err := v.await(v.ready, "ready"); err != nil {
+		return err
+	}
+	time.Sleep(between(rnd, 5*time.Millisecond, time.Second))
+	v.signal(syscall.SIGTERM)
+	if err := v.await(v.stopping, "stopping"); err != nil {
+		return err
+	}
+	time.Sleep(between(rnd, 0, 100*time.Millisecond))
+	v.kill()
+	return nil
+}
+
+// aimed is how long the right moment is waited for.
+const aimed = 3 * time.Second
+
+// atAFlush looks at the witness until a batch is on its way to a store.
+func atAFlush(rnd *rand.Rand, v *victim) error {
+	if err := v.await(v.ready, "ready"); err != nil {
+		return err
+	}
+	time.Sleep(between(rnd, 5*time.Millisecond, 500*time.Millisecond))
+	for end := time.Now().Add(aimed); !v.flush.underWay() && time.Now().Before(end); {
+	}
+	v.kill()
+	return nil
+}
+
+// atAMail kills when the relay has taken an e-mail and before it says so.
+func atAMail(rnd *rand.Rand, v *victim) error {
+	if err := v.await(v.ready, "ready"); err != nil {
+		return err
+	}
+	time.Sleep(between(rnd, 5*time.Millisecond, 500*time.Millisecond))
+	came, release := v.relay.next()
+	defer release()
+	select {
+	case <-came:
+	case <-time.After(aimed):
+	}
+	v.kill()
+	return nil
+}
+
+// atACommit kills when a group has just committed.
+func atACommit(rnd *rand.Rand, v *victim) error {
+	if err := v.await(v.ready, "ready"); err != nil {
+		return err
+	}
+	time.Sleep(between(rnd, 5*time.Millisecond, 500*time.Millisecond))
+	size := func() int64 {
+		info, err := os.Stat(filepath.Join(v.data, "broker", "groups.log"))
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	before := size()
+	for end := time.Now().Add(aimed); size() == before && time.Now().Before(end); {
+	}
+	v.kill()
+	return nil
+}

@@ -1,0 +1,231 @@
+package torture
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	kills_ = flag.Int("kills", 3, "how often the process is killed")
+	seed   = flag.Uint64("seed", 0, "of a run; 0 draws one")
+	hands  = flag.Int("clients", 8, "how many there are")
+	how    = flag.String("how", "", "the one way to kill, such as \"at work\"; all of them if left out")
+	round  = flag.Int("round", 100, "kills on one directory; the next ones get a fresh one")
+)
+
+// enoughKills is from how many kills on a run is void that has missed a moment.
+const enoughKills = 30
+
+// TestTorture kills a Stockflow under load, again and again, and audits what is left.
+func TestTorture(t *testing.T) {
+	n := seedOf(t)
+	t.Logf("%d kills, -seed %d", *kills_, n)
+	total := newTally()
+	for done := 0; done < *kills_ && !t.Failed(); done += *round {
+		k := newRack(t, n+uint64(done), "", *hands)
+		k.torture(min(*round, *kills_-done), *how, total)
+		if wrong := k.audit(total); wrong.n > 0 {
+			t.Errorf("%d complaints, -seed %d\n%s\n%s", wrong.n, n, strings.Join(wrong.texts, "\n"), k.lastWords())
+		}
+	}
+	t.Logf("\n%s", total)
+	if missing := total.missing(); *kills_ >= enoughKills && *how == "" && len(missing) > 0 {
+		t.Errorf("the run is void: no kill fell into %s", strings.Join(missing, ", "))
+	}
+}
+
+// TestFlaws kills programs that lack a part of the protocol each, until the audit finds that something is wrong. A
+// program that marks offsets early is only wrong for moments, in which many use it and one of its groups commits.
+func TestFlaws(t *testing.T) {
+	if !withFlaws {
+		t.Skip("it needs a program that is built with the tag torture")
+	}
+	const most, each = 100, 10
+	for flaw, way := range map[string]string{"sendEarly": "", "storeEarly": "", "markEarly": "at a commit"} {
+		n, found, total := seedOf(t), 0, newTally()
+		for kills := 0; kills < most && found == 0; kills += each {
+			k := newRack(t, n+uint64(kills), flaw, 6**hands)
+			k.torture(each, way, total)
+			wrong := k.audit(total)
+			if found = wrong.n; found > 0 {
+				t.Logf("%s: %d complaints after %d kills, such as: %s", flaw, found, kills+each, wrong.texts[0])
+			}
+		}
+		if found == 0 {
+			t.Errorf("%s: nothing was found in %d kills, -seed %d", flaw, most, n)
+		}
+	}
+}
+
+func seedOf(testing.TB) uint64 {
+	if *seed != 0 {
+		return *seed
+	}
+	return rand.Uint64()
+}
+
+// tally is what became of a run.
+type tally struct {
+	kills                                                       map[string]int
+	found                                                       map[moment]int
+	ready                                                       []time.Duration // from the start of a process until it was ready
+	orders, messages, repeats, records, mails, mailsAgain, http int64
+}
+
+func newTally() *tally { return &tally{kills: map[string]int{}, found: map[moment]int{}} }
+
+func (y *tally) missing() (missing []string) {
+	for _, m := range moments {
+		if y.found[m] == 0 {
+			missing = append(missing, string(m))
+		}
+	}
+	return missing
+}
+
+func (y *tally) String() string {
+	text := "killed                            kills\n"
+	for _, k := range kills {
+		aim := ""
+		if k.aim != "" {
+			aim = " (aimed)"
+		}
+		text += fmt.Sprintf("  %-30s %6d\n", k.name+aim, y.kills[k.name])
+	}
+	text += "kills that fell into\n"
+	for _, m := range moments {
+		text += fmt.Sprintf("  %-30s %6d\n", m, y.found[m])
+	}
+	slices.Sort(y.ready)
+	if last := len(y.ready) - 1; last >= 0 {
+		text += fmt.Sprintf("ready after %s in the median, %s at most, of %d starts\n",
+			y.ready[last/2].Round(time.Millisecond), y.ready[last].Round(time.Millisecond), len(y.ready))
+	}
+	return text + fmt.Sprintf("%d orders; %d messages in the logs, %d of them repeats; %d rows written; %d e-mails, %d of them again; %d rows compared with HTTP\n",
+		y.orders, y.messages, y.repeats, y.records, y.mails, y.mailsAgain, y.http)
+}
+
+// rack is a directory on which a Stockflow is killed, and those who use it meanwhile.
+type rack struct {
+	t     *testing.T
+	seed  uint64
+	data  string
+	said  string
+	relay *relay
+	books *books
+	door  *door
+	flaw  string
+	hands int
+	*evidence
+
+	ends    context.CancelFunc
+	working sync.WaitGroup
+}
+
+func newRack(t *testing.T, seed uint64, flaw string, hands int) *rack {
+	dir := t.TempDir()
+	k := &rack{
+		t: t, seed: seed, data: filepath.Join(dir, "data"), said: filepath.Join(dir, "said"),
+		relay: newRelay(t), books: newBooks(), door: newDoor(), flaw: flaw, hands: hands,
+	}
+	k.evidence = newEvidence(t, k.data, k.relay)
+	return k
+}
+
+// begin lets the clients in.
+func (k *rack) begin() {
+	ctx, cancel := context.WithCancel(k.t.Context())
+	k.ends = cancel
+	for i := range k.hands {
+		c := newClient(k.books, k.door, fmt.Sprintf("%d-%d", k.seed%1000, i), k.seed, uint64(i))
+		k.working.Go(func() { c.work(ctx) })
+	}
+}
+
+// spawn starts a process on the directory, and leads the clients to it.
+func (k *rack) spawn() *process {
+	args := append([]string{"--log-level", "warn", "serve", "--http", "127.0.0.1:0", "--data", k.data}, k.relay.flags()...)
+	p := spawn(k.t, k.said, []string{k.evidence.flush.environment(), "TORTURE_FLAW=" + k.flaw}, args...)
+	go func() {
+		select {
+		case <-p.listening:
+			k.door.open(p.http)
+		case <-p.ended:
+		}
+	}()
+	return p
+}
+
+// torture kills so many processes.
+func (k *rack) torture(times int, how string, y *tally) {
+	rnd := rand.New(rand.NewPCG(k.seed, 1000))
+	k.begin()
+	for n := range times {
+		way := someKill(rnd, n, how)
+		p := k.spawn()
+		if err := way.do(rnd, &victim{process: p, data: k.data, relay: k.relay, flush: k.evidence.flush}); err != nil {
+			k.t.Fatalf("kill %d, %s: %v\n%s", n, way.name, err, k.lastWords())
+		}
+		met, err := k.look(p)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		y.kills[way.name]++
+		for _, m := range met {
+			y.found[m]++
+		}
+		ready := "never"
+		if was(p.ready) {
+			y.ready = append(y.ready, p.readyAfter)
+			ready = p.readyAfter.Round(time.Millisecond).String()
+		}
+		k.t.Logf("kill %3d %-18s ready after %-8s orders %-7d fell into %v", n+1, way.name, ready, k.books.placed(), met)
+	}
+}
+
+// audit starts a last process, lets the clients finish and everything come to rest, and looks at what there is.
+func (k *rack) audit(y *tally) *complaints {
+	a := newAudit(k.data)
+	p := k.spawn()
+	if err := p.await(p.ready, "ready"); err != nil {
+		k.t.Fatalf("%v\n%s", err, k.lastWords())
+	}
+	y.ready = append(y.ready, p.readyAfter)
+	k.ends()
+	k.working.Wait()
+	if err := rest(k.t.Context(), p); err != nil {
+		a.addf("%v", err)
+	}
+	shown := listAll(k.t, p.http)
+	if err := p.stop(); err != nil {
+		a.addf("%v", err)
+	}
+	a.run()
+	k.books.compare(a.ledger, func(move) bool { return false })
+	y.http += shown.compare(a.ledger)
+	y.mailsAgain += int64(k.checkMails(a.ledger, func(id string) int { return k.allowed[id] }))
+	y.mails += int64(len(k.relay.counts()))
+	y.orders += int64(len(a.ledger.orders))
+	y.messages, y.repeats, y.records = y.messages+a.messages, y.repeats+a.repeats, y.records+a.records
+	if a.stale > 0 {
+		a.addf("%d rows were written that were older than the one before them, and there was one owner at a time", a.stale)
+	}
+	k.t.Logf("what was answered: %s", k.books.summary())
+	return a.complaints
+}
+
+// lastWords are the last lines that the processes have written to their standard error.
+func (k *rack) lastWords() string {
+	text, _ := os.ReadFile(k.said)
+	lines := strings.Split(string(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-30):], "\n")
+}
