@@ -38,7 +38,6 @@ type evidence struct {
 	relay  *relay
 	logs   []*tail
 	tables []*tail
-	mails  []*tail
 
 	caused  map[source]map[int64]bool // messages with an output in a log, and not in a row
 	taken   map[source]int64          // the last message that is in a row
@@ -56,7 +55,7 @@ var tableLogs = map[string]string{
 func newEvidence(t testing.TB, data string, r *relay) *evidence {
 	e := &evidence{
 		data: data, relay: r, flush: newFlushes(t), caused: map[source]map[int64]bool{}, taken: map[source]int64{},
-		noted: map[string]bool{}, flying: map[string]bool{}, allowed: map[string]int{}
+		noted: map[string]bool{}, flying: map[string]bool{}, allowed: map[string]int{},
 	}
 	for p := range int32(partitions) {
 		for _, log := range processors.Logs {

@@ -103,14 +103,22 @@ func whileStopping(rnd *rand.Rand, v *victim) error {
 // aimed is how long the right moment is waited for.
 const aimed = 3 * time.Second
 
+// watch looks without a pause, for what it waits for is over in a moment.
+func watch(met func() bool) {
+	for end := time.Now().Add(aimed); !met(); {
+		if time.Now().After(end) {
+			return
+		}
+	}
+}
+
 // atAFlush looks at the witness until a batch is on its way to a store.
 func atAFlush(rnd *rand.Rand, v *victim) error {
 	if err := v.await(v.ready, "ready"); err != nil {
 		return err
 	}
 	time.Sleep(between(rnd, 5*time.Millisecond, 500*time.Millisecond))
-	for end := time.Now().Add(aimed); !v.flush.underWay() && time.Now().Before(end); {
-	}
+	watch(v.flush.underWay)
 	v.kill()
 	return nil
 }
@@ -145,8 +153,7 @@ func atACommit(rnd *rand.Rand, v *victim) error {
 		return info.Size()
 	}
 	before := size()
-	for end := time.Now().Add(aimed); size() == before && time.Now().Before(end); {
-	}
+	watch(func() bool { return size() != before })
 	v.kill()
 	return nil
 }

@@ -57,7 +57,7 @@ func spawn(t testing.TB, said string, env []string, args ...string) *process {
 		cmd: exec.Command(os.Args[0], args...), spawned: time.Now(), listening: make(chan struct{}), ready: make(chan struct{}),
 		stopping: make(chan struct{}), ended: make(chan struct{}),
 	}
-	p.cmd.Env = append(env, asProcess+"=1")
+	p.cmd.Env = append([]string{asProcess + "=1"}, env...)
 	for _, setting := range os.Environ() {
 		if !strings.HasPrefix(setting, "STOCKFLOW_") {
 			p.cmd.Env = append(p.cmd.Env, setting)
