@@ -45,6 +45,8 @@ type client struct {
 	rnd  *rand.Rand
 	n    int      // things it has done
 	own  []string // its latest orders
+	ctx  context.Context
+	assortment
 }
 
 func newClient(b *books, d *door, name string, seed, number uint64) *client {
@@ -55,10 +57,11 @@ func newClient(b *books, d *door, name string, seed, number uint64) *client {
 }
 
 // work does one thing after the other until ctx ends, and the one that is begun to its end.
-func (c *client) work(ctx context.Context) {
+func (c *client) work(ctx context.Context, act func(*client)) {
+	c.ctx = ctx
 	defer c.http.CloseIdleConnections()
 	for ctx.Err() == nil {
-		c.act()
+		act(c)
 	}
 }
 
@@ -87,18 +90,20 @@ func (c *client) act() {
 // patience is how long a machine that is at work may take for a decision.
 const patience = 30 * time.Second
 
-// skus are how many there are. The first few are scarce: everybody wants them, and hardly any come.
-const (
-	skus   = 50
-	scarce = 6
-)
+// assortment is what there is to be had: so many SKUs, of which the first few are scarce. Everybody wants those, and
+// hardly any come. And how many of ten customers have an e-mail address.
+type assortment struct{ skus, scarce, mailed int }
+
+var small, large = assortment{50, 6, 5}, assortment{1000, 0, 1}
 
 func (c *client) someSKU() string {
-	if c.rnd.IntN(3) == 0 {
-		return fmt.Sprintf("s%02d", c.rnd.IntN(scarce))
+	if c.scarce > 0 && c.rnd.IntN(3) == 0 {
+		return sku(c.rnd.IntN(c.scarce))
 	}
-	return fmt.Sprintf("s%02d", c.rnd.IntN(skus))
+	return sku(c.rnd.IntN(c.skus))
 }
+
+func sku(n int) string { return fmt.Sprintf("s%03d", n) }
 
 func (c *client) someOrder() string { return c.own[c.rnd.IntN(len(c.own))] }
 
@@ -173,15 +178,15 @@ func (c *client) place() {
 	policy := []string{"all_or_nothing", "partial", "backorder"}[c.rnd.IntN(3)]
 	units, lines := map[string]int64{}, []string{}
 	for range 1 + c.rnd.IntN(4) {
-		sku, n := c.someSKU(), 1+c.rnd.Int64N(5)
-		units[sku] += n
-		lines = append(lines, fmt.Sprintf(`{"sku":%q,"quantity":%d}`, sku, n))
+		name, n := c.someSKU(), 1+c.rnd.Int64N(5)
+		units[name] += n
+		lines = append(lines, fmt.Sprintf(`{"sku":%q,"quantity":%d}`, name, n))
 	}
 	name, email := "", ""
 	if c.rnd.IntN(2) == 0 {
 		name = fmt.Sprintf(`"order_id":"o-%s-%d",`, c.name, c.n)
 	}
-	if c.rnd.IntN(2) == 0 {
+	if c.rnd.IntN(10) < c.mailed {
 		email = `,"email":"ada@example.org"`
 	}
 	body := fmt.Sprintf(`{%s"customer":{"id":"c-%s"%s},"policy":%q,"lines":[%s]}`, name, c.name, email, policy, strings.Join(lines, ","))
@@ -230,8 +235,8 @@ func (c *client) move(what string, units int64, reason string) {
 	if units == 0 {
 		return
 	}
-	sku := c.someSKU()
-	if sku < fmt.Sprintf("s%02d", scarce) {
+	name := c.someSKU()
+	if name < sku(c.scarce) {
 		units = min(units, 4)
 	}
 	id := fmt.Sprintf("m-%s-%d", c.name, c.n)
@@ -239,11 +244,11 @@ func (c *client) move(what string, units int64, reason string) {
 	if reason != "" {
 		body = fmt.Sprintf(`{"quantity":%d,"reason":%q}`, units, reason)
 	}
-	a := c.insist(what, "POST", "/v1/inventory/"+sku+"/"+what, body, true, "Idempotency-Key: "+id)
+	a := c.insist(what, "POST", "/v1/inventory/"+name+"/"+what, body, true, "Idempotency-Key: "+id)
 	if a.status != http.StatusOK && (a.status != http.StatusConflict || reason == "") {
-		c.wrongf("%s of %d for %s is answered with %d %s", what, units, sku, a.status, a.text)
+		c.wrongf("%s of %d for %s is answered with %d %s", what, units, name, a.status, a.text)
 	}
-	c.moved(id, move{sku: sku, units: units, taken: a.status == http.StatusOK, sent: a.sent})
+	c.moved(id, move{sku: name, units: units, taken: a.status == http.StatusOK, sent: a.sent})
 }
 
 // get reads a row, which must not be older than one that was read before.

@@ -125,8 +125,10 @@ type rack struct {
 	door  *door
 	flaw  string
 	hands int
+	assortment
 	*evidence
 
+	act     func(*client) // what a client does next
 	ends    context.CancelFunc
 	working sync.WaitGroup
 }
@@ -135,7 +137,7 @@ func newRack(t *testing.T, seed uint64, flaw string, hands int) *rack {
 	dir := t.TempDir()
 	k := &rack{
 		t: t, seed: seed, data: filepath.Join(dir, "data"), said: filepath.Join(dir, "said"),
-		relay: newRelay(t), books: newBooks(), door: newDoor(), flaw: flaw, hands: hands,
+		relay: newRelay(t), books: newBooks(), door: newDoor(), flaw: flaw, hands: hands, act: (*client).act, assortment: small,
 	}
 	k.evidence = newEvidence(t, k.data, k.relay)
 	return k
@@ -147,7 +149,8 @@ func (k *rack) begin() {
 	k.ends = cancel
 	for i := range k.hands {
 		c := newClient(k.books, k.door, fmt.Sprintf("%d-%d", k.seed%1000, i), k.seed, uint64(i))
-		k.working.Go(func() { c.work(ctx) })
+		c.assortment = k.assortment
+		k.working.Go(func() { c.work(ctx, k.act) })
 	}
 }
 
