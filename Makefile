@@ -17,7 +17,7 @@ DATA     ?= ./data
 HTTP     ?= 127.0.0.1:8080
 
 .DEFAULT_GOAL := check
-.PHONY: help check format lint test test-browser faults race fuzz torture torture-flaws soak generate bench run
+.PHONY: help check format lint test test-browser faults race fuzz torture torture-flaws stale soak generate bench run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ torture: ## kill Stockflow under load KILLS times and audit what is left; SEED=n
 
 torture-flaws: ## the same with programs that lack a part of the protocol each, which the audit has to find
 	$(TORTURE) -run 'TestFlaws$$' -seed $(SEED)
+
+stale: ## stop one of two instances for twice its session TIMES times, and audit what is left
+	$(TORTURE) -run 'TestStaleOwners$$' -times $(TIMES) -seed $(SEED)
 
 soak: ## run under load for MINUTES with a kill now and then: memory, goroutines, files and disk, and the audit
 	$(TORTURE) -run 'TestSoak$$' -minutes $(MINUTES) -seed $(SEED)

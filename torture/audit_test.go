@@ -40,6 +40,13 @@ func (c *complaints) addf(format string, args ...any) {
 	}
 }
 
+// add takes over what others found.
+func (c *complaints) add(more *complaints) {
+	for _, text := range more.texts {
+		c.addf("%s", text)
+	}
+}
+
 // channel is the way from a partition of one log to a partition of another.
 type channel struct{ from, to source }
 

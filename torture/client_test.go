@@ -13,27 +13,27 @@ import (
 	"time"
 )
 
-// door is where a Stockflow can be asked at the moment.
+// door is where a Stockflow can be asked at the moment, and whose view of the tables it has.
 type door struct {
-	mu    sync.Mutex // guards what follows
-	url   string
-	moved chan struct{} // closed, and replaced, when url is another
+	mu        sync.Mutex // guards what follows
+	url, view string
+	moved     chan struct{} // closed, and replaced, when url is another
 }
 
 func newDoor() *door { return &door{moved: make(chan struct{})} }
 
-func (d *door) open(url string) {
+func (d *door) open(url, view string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.url = url
+	d.url, d.view = url, view
 	close(d.moved)
 	d.moved = make(chan struct{})
 }
 
-func (d *door) look() (url string, moved <-chan struct{}) {
+func (d *door) look() (url, view string, moved <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.url, d.moved
+	return d.url, d.view, d.moved
 }
 
 // client is somebody who does one thing after the other, and insists on an answer to each.
@@ -116,8 +116,10 @@ type answer struct {
 		Code    string `json:"code"`
 		Version *int64 `json:"version"`
 	}
-	text string
-	sent int // how often
+	text  string
+	sent  int    // how often
+	seen  string // the row, as the view that has answered
+	floor int64  // the highest version that was seen there before the request was sent
 }
 
 // insist sends a request until it is answered with something final. What may be sent again without harm is: everything
@@ -126,7 +128,9 @@ type answer struct {
 func (c *client) insist(what, method, path, body string, open bool, headers ...string) answer {
 	decided := time.Now().Add(patience)
 	for sent := 1; ; sent++ {
-		url, moved := c.door.look()
+		url, view, moved := c.door.look()
+		seen := view + path
+		floor := c.floor(seen)
 		a, err := c.try(method, url+path, body, headers...)
 		away := err != nil || a.status == http.StatusServiceUnavailable
 		if away {
@@ -134,7 +138,7 @@ func (c *client) insist(what, method, path, body string, open bool, headers ...s
 		}
 		waits := open && a.status == http.StatusAccepted && time.Now().Before(decided)
 		if !away && !waits {
-			a.sent = sent
+			a.sent, a.seen, a.floor = sent, seen, floor
 			c.answered(what, a.status)
 			return a
 		}
@@ -253,12 +257,11 @@ func (c *client) move(what string, units int64, reason string) {
 
 // get reads a row, which must not be older than one that was read before.
 func (c *client) get(path string) {
-	floor := c.floor(path)
 	a := c.insist("get", "GET", path, "", false)
 	switch {
 	case a.status == http.StatusOK && a.row.Version != nil:
-		c.saw(path, *a.row.Version, floor)
-	case a.status == http.StatusNotFound && floor == 0:
+		c.saw(a.seen, *a.row.Version, a.floor)
+	case a.status == http.StatusNotFound && a.floor == 0:
 	default:
 		c.wrongf("GET %s is answered with %d %s, and was there before", path, a.status, a.text)
 	}

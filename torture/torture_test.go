@@ -122,7 +122,7 @@ type rack struct {
 	said  string
 	relay *relay
 	books *books
-	door  *door
+	doors []*door // which the clients are shared out to
 	flaw  string
 	hands int
 	assortment
@@ -137,7 +137,7 @@ func newRack(t *testing.T, seed uint64, flaw string, hands int) *rack {
 	dir := t.TempDir()
 	k := &rack{
 		t: t, seed: seed, data: filepath.Join(dir, "data"), said: filepath.Join(dir, "said"),
-		relay: newRelay(t), books: newBooks(), door: newDoor(), flaw: flaw, hands: hands, act: (*client).act, assortment: small,
+		relay: newRelay(t), books: newBooks(), doors: []*door{newDoor()}, flaw: flaw, hands: hands, act: (*client).act, assortment: small,
 	}
 	k.evidence = newEvidence(t, k.data, k.relay)
 	return k
@@ -148,7 +148,7 @@ func (k *rack) begin() {
 	ctx, cancel := context.WithCancel(k.t.Context())
 	k.ends = cancel
 	for i := range k.hands {
-		c := newClient(k.books, k.door, fmt.Sprintf("%d-%d", k.seed%1000, i), k.seed, uint64(i))
+		c := newClient(k.books, k.doors[i%len(k.doors)], fmt.Sprintf("%d-%d", k.seed%1000, i), k.seed, uint64(i))
 		c.assortment = k.assortment
 		k.working.Go(func() { c.work(ctx, k.act) })
 	}
@@ -161,7 +161,7 @@ func (k *rack) spawn() *process {
 	go func() {
 		select {
 		case <-p.listening:
-			k.door.open(p.http)
+			k.doors[0].open(p.http, "")
 		case <-p.ended:
 		}
 	}()
