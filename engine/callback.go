@@ -130,6 +130,8 @@ func (d *delivery[S]) take() error {
 // outputs are acknowledged. The lane's store is asked for the row and not goka's context, which makes no row of a read
 // that failed while the session ends: the message would be folded into nothing.
 func (d *delivery[S]) fold(in Incoming) error {
+	d.lane.folding.Lock()
+	defer d.lane.folding.Unlock()
 	data, err := d.lane.store.Get(in.Key)
 	if err != nil {
 		return err

@@ -138,7 +138,9 @@ func (i *instance) cause() error {
 
 func (g *Group) newInstance(life context.Context, client *kgo.Client, stop context.CancelCauseFunc) *instance {
 	b := &g.base
+	sending, refuse := context.WithCancel(context.Background())
 	return &instance{
+		sending: sending, refuse: refuse,
 		group: b.group, input: b.input, table: b.table, partitions: b.partitions,
 		conn: b.conn, dir: b.dir, eventSource: []byte("/stockflow/" + b.group), log: b.log, metrics: b.metrics, flaws: b.flaws,
 		ends: newEnds(kadm.NewClient(client), g.logs), life: life, stop: stop,

@@ -30,6 +30,8 @@ type instance struct {
 	ends                *ends
 	life                context.Context         // ends with the processor
 	stop                context.CancelCauseFunc // ends the processor
+	sending             context.Context         // ends at the first error
+	refuse              context.CancelFunc      // ends it
 	changed             func()                  // is called when a partition is at work, or has stopped
 
 	mu       sync.Mutex // guards what follows
@@ -73,6 +75,7 @@ func (i *instance) fail(err error) {
 	if !first {
 		return
 	}
+	i.refuse()
 	i.stop(err)
 	for _, l := range i.owned() {
 		l.fail(err)
@@ -110,10 +113,11 @@ func (i *instance) begin(partition int32, store *Store) (*laneStore, error) {
 	return &laneStore{Store: store, lane: l, instance: i}, nil
 }
 
-// foreign has changelog records read that this instance did not write.
+// foreign has changelog records read that this instance did not write. That it can't be done for a lane that has ended
+// meanwhile is no error: whoever owns the partition next meets the records.
 func (i *instance) foreign(l *lane, from, to int64) {
 	i.repairs.Go(func() {
-		if err := i.readForeign(i.life, l, from, to); err != nil {
+		if err := i.readForeign(i.life, l, from, to); err != nil && !l.over() {
 			i.fail(err)
 		}
 	})

@@ -17,6 +17,10 @@ type lane struct {
 	// promise, which would freeze the client.
 	send func(*lane, *held)
 
+	// folding is held from the reading of a row to its setting, and while a row of somebody else's is met. Who holds it
+	// may wait for room, so no promise takes it. It comes before mu, and mu before the store's.
+	folding sync.Mutex
+
 	mu      sync.Mutex // guards what follows
 	wake    *sync.Cond // queue, outputs or closed changed
 	outputs prefix     // by sequence number
@@ -54,6 +58,8 @@ type held struct {
 	need  int64         // the sequence number that the outputs must have reached
 	done  []func(error) // told when the changelog has the row, or why it has not
 	gone  bool          // a newer row of the key has taken its place
+	// outdated is set when a newer row was adopted while this one was on its way. Guarded by lane.mu.
+	outdated bool
 }
 
 func newLane(partition int32, store *Store) *lane {
@@ -223,12 +229,18 @@ func (l *lane) acknowledged(h *held, offset int64) {
 	from := l.next
 	l.next = offset + 1
 	delete(l.sent, h)
-	l.mu.Unlock()
 	if from < offset {
 		l.store.Pin()
+	}
+	if h.outdated {
+		l.store.Passed(offset)
+	} else {
+		l.store.Acknowledged(h.key, h.set, h.value, offset)
+	}
+	l.mu.Unlock()
+	if from < offset {
 		l.foreign(l, from, offset)
 	}
-	l.store.Acknowledged(h.key, h.set, h.value, offset)
 	h.resolve(nil)
 }
 
@@ -271,6 +283,13 @@ func (l *lane) fail(err error) {
 			h.resolve(err)
 		}
 	}
+}
+
+// over reports whether the lane takes no more rows.
+func (l *lane) over() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err != nil
 }
 
 // close ends the lane's goroutine.

@@ -181,7 +181,7 @@ func TestMeetingARowOfAnotherOwner(t *testing.T) {
 			var done []string
 			s.set(t, "k", string(row(5, 7)), &done)
 			s.acknowledged(s.next(), 0)
-			if err := s.meet("k", c.theirs, 1); err != nil {
+			if err := s.meet("k", c.theirs); err != nil {
 				t.Fatal(err)
 			}
 			if v, _ := s.store.Get("k"); string(v) != string(c.have) {
@@ -193,6 +193,68 @@ func TestMeetingARowOfAnotherOwner(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A row that is on its way when a newer one of somebody else's is adopted does not become the row by its
+// acknowledgement; and as it may lie behind the newer one in the changelog, that is written again, and the offset on disk
+// stays until it is.
+func TestAnAdoptedRowOutlastsOursOnTheirWay(t *testing.T) {
+	older, newer := codecs.EncodeInventoryRow(codecs.Head{Applied: 5}, inventory.State{}), codecs.EncodeInventoryRow(codecs.Head{Applied: 8}, inventory.State{})
+	for name, waits := range map[string]bool{"sent": false, "waiting": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newSlip(t)
+			s.lane.next = 1 // theirs is at 0
+			var done []string
+			first := s.output(t)
+			if !waits {
+				s.emitted(first)
+			}
+			s.set(t, "k", string(older), &done)
+			var ours *held
+			if !waits {
+				ours = s.next()
+			}
+			must(t, s.meet("k", newer))
+			if waits {
+				s.emitted(first)
+			} else {
+				s.acknowledged(ours, 1)
+			}
+			if v, _ := s.store.Get("k"); string(v) != string(newer) {
+				t.Errorf("the row is %q", v)
+			}
+			again := s.next()
+			if string(again.value) != string(newer) || s.store.pins == 0 {
+				t.Errorf("written again was %q, with %d pins", again.value, s.store.pins)
+			}
+			s.acknowledged(again, s.lane.next)
+			if s.store.pins != 0 || len(done) != 1 {
+				t.Errorf("then %d pins are left, and done are %q", s.store.pins, done)
+			}
+		})
+	}
+}
+
+// The same row of somebody else's may lie before an older one of ours: until ours is there, the offset on disk stays.
+func TestTheSameRowIsPinnedUntilOursIsThere(t *testing.T) {
+	row := codecs.EncodeInventoryRow(codecs.Head{Applied: 5}, inventory.State{})
+	s := newSlip(t)
+	var done []string
+	first := s.output(t)
+	s.set(t, "k", string(row), &done)
+	must(t, s.meet("k", row))
+	if s.store.pins != 1 {
+		t.Fatalf("%d pins", s.store.pins)
+	}
+	s.emitted(first)
+	s.acknowledged(s.next(), 0)
+	if s.store.pins != 0 || len(done) != 1 {
+		t.Errorf("%d pins, done are %q", s.store.pins, done)
+	}
+	must(t, s.meet("k", row))
+	if s.store.pins != 0 {
+		t.Error("a row that is there already is pinned")
 	}
 }
 

@@ -30,7 +30,8 @@ type producer struct {
 }
 
 // outlet is a client of the broker, as franz-go's is one: what is produced to a partition arrives there in this order
-// and without a hole, until the first error. It may block, but for those who call from a promise: they freeze it.
+// and without a hole, until the first error. It may block, but for those who call from a promise: they freeze it. Once
+// ctx has ended nothing that waited is taken.
 type outlet interface {
 	Produce(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error))
 	Close()
@@ -47,7 +48,7 @@ func (i *instance) buildProducer([]string, string, func() hash.Hash32) (goka.Pro
 		client.Close()
 		return nil, err
 	}
-	p := &producer{instance: i, client: client, letters: letters}
+	p := &producer{instance: i, client: newRoomy(client, maxBuffered), letters: newRoomy(letters, maxBuffered)}
 	i.mu.Lock()
 	i.producer = p
 	i.mu.Unlock()
@@ -60,13 +61,13 @@ func producerOptions(largest int) []kgo.Opt {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
 		kgo.ProducerBatchMaxBytes(int32(largest + 64<<10)),
-		kgo.MaxBufferedRecords(maxBuffered),
+		kgo.MaxBufferedRecords(maxBuffered + 1), // it still counts a record when its promise is through
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.StopProducerOnDataLossDetected(),
 	}
 }
 
-// maxBuffered is how many records a client holds before Produce blocks; a variable for tests, which make it small.
+// maxBuffered is how many records an outlet holds before Produce blocks; a variable for tests, which make it small.
 var maxBuffered = 10_000
 
 // errPastEngine is what goka gets if it ever sends anything by itself.
@@ -107,7 +108,7 @@ func (p *producer) sendOutput(l *lane, record *kgo.Record, done func(error)) err
 	if record.Topic == Letters {
 		client = p.letters
 	}
-	client.Produce(context.Background(), record, func(r *kgo.Record, err error) {
+	client.Produce(p.sending, record, func(r *kgo.Record, err error) {
 		if err != nil {
 			p.fail(fmt.Errorf("sending to %s/%d: %w", r.Topic, r.Partition, err)) // which tells everyone who waits in a lane
 			return
@@ -148,7 +149,7 @@ func (i *instance) sendRow(l *lane, h *held) {
 	if len(h.taken) > 0 {
 		record.Headers = []kgo.RecordHeader{{Key: codecs.HeaderTaken, Value: h.taken}}
 	}
-	i.producer.client.Produce(context.Background(), record, func(r *kgo.Record, err error) {
+	i.producer.client.Produce(i.sending, record, func(r *kgo.Record, err error) {
 		if err != nil {
 			err = fmt.Errorf("sending a row to %s/%d: %w", i.table, l.partition, err)
 			i.fail(err)

@@ -27,11 +27,33 @@ func (l *lane) repair(key string) error {
 		l.waiting[key].done = append(l.waiting[key].done, l.unpin)
 		return nil
 	}
+	return l.again(key)
+}
+
+// again queues the row of key as it is now. The caller holds mu.
+func (l *lane) again(key string) error {
 	value, err := l.store.Get(key)
 	if err != nil {
 		return err
 	}
 	return l.enqueue(&held{key: key, set: l.store.current(key), value: value, done: []func(error){l.unpin}})
+}
+
+// adopt makes a row of somebody else's ours, which is older or not there. If it is older, it may lie behind theirs in the
+// changelog, or be on its way there: then theirs is written again, behind it. What is on its way must not become the row
+// again by its acknowledgement.
+func (l *lane) adopt(key string, theirs []byte, older bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.store.Adopt(key, theirs)
+	if !older || l.flaws.noRepair {
+		return nil
+	}
+	for h := range l.sent {
+		h.outdated = h.outdated || h.key == key
+	}
+	l.store.Pin()
+	return l.again(key)
 }
 
 // unpin ends a repair. A failed one leaves the store pinned: it is about to be closed.
@@ -42,8 +64,11 @@ func (l *lane) unpin(err error) {
 }
 
 // meet looks at a changelog record that somebody else wrote. If it is newer than our row, we adopt it: its outputs
-// are acknowledged, for its writer followed the same rules. If ours is newer, ours is written again.
-func (l *lane) meet(key string, value []byte, offset int64) error {
+// are acknowledged, for its writer followed the same rules. If ours is newer, ours is written again. No message is
+// folded meanwhile: what is folded into the row before would take the place of the one that was adopted.
+func (l *lane) meet(key string, value []byte) error {
+	l.folding.Lock()
+	defer l.folding.Unlock()
 	ours, err := l.store.Get(key)
 	if err != nil {
 		return err
@@ -62,7 +87,10 @@ func (l *lane) meet(key string, value []byte, offset int64) error {
 		l.store.Pin()
 		return l.repair(key)
 	case ours == nil || theirs.Newer(head):
-		l.store.Acknowledged(key, nil, value, noOffset)
+		return l.adopt(key, value, ours != nil)
+	case l.store.current(key) != nil: // the same, but what lies behind theirs may be an older one of ours
+		l.store.Pin()
+		return l.repair(key)
 	}
 	return nil
 }
@@ -72,7 +100,7 @@ func (i *instance) readForeign(ctx context.Context, l *lane, from, to int64) err
 	i.log.Warn("records in the changelog that another instance wrote", "topic", i.table, "partition", l.partition, "offset", from, "records", to-from)
 	err := broker.Read(ctx, i.conn, i.table, l.partition, from, to, func(r *kgo.Record) error {
 		i.metrics.foreign.Inc()
-		return l.meet(string(r.Key), r.Value, r.Offset)
+		return l.meet(string(r.Key), r.Value)
 	})
 	if err != nil {
 		return fmt.Errorf("reading %s/%d from offset %d to %d: %w", i.table, l.partition, from, to, err)

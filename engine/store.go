@@ -211,6 +211,21 @@ func (s *Store) Acknowledged(key string, r *row, value []byte, offset int64) {
 	s.offset = max(s.offset, offset)
 }
 
+// Adopt makes value the row of key, in place of what was set and is not acknowledged: it is newer, and in the changelog.
+func (s *Store) Adopt(key string, value []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.dirty, key)
+	s.put(key, value)
+}
+
+// Passed tells an owner's store that the changelog has a record at offset that is not the newest of its key.
+func (s *Store) Passed(offset int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offset = max(s.offset, offset)
+}
+
 // Pin keeps the offset on disk where it is until Unpin: a record at or before the last acknowledged one is not the
 // newest of its key, and who starts from the disk must meet it again. Pins add up.
 func (s *Store) Pin() {
