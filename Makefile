@@ -17,7 +17,7 @@ DATA     ?= ./data
 HTTP     ?= 127.0.0.1:8080
 
 .DEFAULT_GOAL := check
-.PHONY: help check format lint test test-browser faults race fuzz torture torture-flaws stale soak generate bench run
+.PHONY: help check format lint test test-browser faults sim race fuzz torture torture-flaws stale soak generate bench run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test-browser: ## try /docs in a browser; installs chromium where it is missing
 faults: ## run everything on brokers that fail, and again with flaws that must be found; SEEDS=20 runs, HOLE=8s a black hole
 	go test -count 1 -v -timeout 60m -run 'TestBadWeather$$' ./processors -seeds $(or $(SEEDS),20) -hole $(or $(HOLE),8s) -abreast 4
 	go test -count 1 -v -tags flaws -run 'TestBadWeatherFindsFlaws$$' ./processors -abreast 4
+
+sim: ## simulate the protocol in memory, SEEDS=2000 runs with every kind of failure; SEED=n repeats one and prints it
+	go test -count 1 -v -timeout 30m -run 'TestSimulation$$' ./engine -seeds $(or $(SEEDS),2000) -seed $(SEED)
 
 race: ## run the tests of what runs side by side, under the race detector
 	go test -race $$(.ci/concurrent)

@@ -49,8 +49,16 @@
 // A process that slept longer than its session allows may wake and write an older row behind its successor's newer
 // one. Readers and owners take the row that is newer by its head. An owner's own records follow each other in the
 // changelog, so a gap, or an end that moved while nothing was under way, is somebody else's: it is read, and where ours is
-// newer, ours is written again. Until that is acknowledged the offset on disk is pinned, so that whoever starts from the disk meets the
-// record again. (repair.go, recovery.go)
+// newer, ours is written again. Where theirs is newer it becomes ours; as an older one of ours may lie behind it, or be on its
+// way there, it is written again too. Until that is acknowledged the offset on disk is pinned, so that whoever starts from the disk
+// meets the record again. (repair.go, recovery.go)
+//
+// # How it is tried
+//
+// Nothing of the protocol starts a goroutine, asks a clock or knows goka but its shell, so that a test can take the shell's
+// place: sim_test.go runs all machines on it by hand, in one goroutine, from a seed, with crashes between any two steps,
+// lost disks and lost suffixes of logs, stale owners and records of the dead, and holds every record against a fold
+// of the logs alone. Each rule is switched off there once, to see that it is missed. flaws.go lists what can be.
 //
 // # What stops a partition
 //

@@ -121,7 +121,8 @@
 // A rule: one row a message in rules_test.go of its machine. A machine: the properties, with random logs. All machines
 // together, thousands of orders, cancellations and dispatches in any order that the logs allow: run_test.go here, where a failure
 // names the seed that repeats it. None of these has a broker, and most take milliseconds. What the engine promises is tested on the embedded broker with
-// faults, in engine/*_test.go, and each ordering is switched off once to see that something breaks. All processors and views on brokers
+// faults, in engine/*_test.go, and each ordering is switched off once to see that something breaks. The engine with all machines, in
+// memory and in one goroutine, with a crash between any two steps: engine/sim_test.go, and make sim. All processors and views on brokers
 // that fail in every way they can, and on a network that does: faults_test.go here, and make faults. The whole program as
 // a process that is killed: cli/*_test.go.
 //

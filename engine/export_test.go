@@ -1,0 +1,271 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/IBM/sarama"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"stockflow/codecs"
+)
+
+// The simulation drives the engine by hand. It is in package engine_test, as it runs the machines of package
+// processors, which imports this one; what it needs of the inside is here.
+
+// Outlet and Disk are what the simulation has in place of franz-go's client and goleveldb.
+type (
+	Outlet = outlet
+	Disk   = disk
+)
+
+// HeldRow is a row on its way into the changelog.
+type HeldRow = held
+
+// Hand is one life of a group, driven by hand in one goroutine: it stands where goka, sarama, the engine's goroutines
+// and its timers do. What it drives is the engine's own.
+type Hand struct {
+	i       *instance
+	receive func(message) error
+	config  HandConfig
+	session *session
+	parked  []*callback
+
+	// Underway counts the messages that goka would wait for at the end of a session.
+	Underway int
+}
+
+// HandConfig is the world of a Hand.
+type HandConfig struct {
+	Partitions      int32
+	Client, Letters Outlet
+	Ends            func(topic string, partition int32) int64
+	Foreign         func(l *HandLane, from, to int64) // has those records of the changelog read
+	Failed          func(err error)                   // is told what ends this life
+	Flaw            string                            // a name of Flaws, or ""
+	Metrics         *Metrics
+}
+
+// Flaws are the parts of the protocol that can be switched off, by name.
+var Flaws = map[string]flaws{
+	"":                       {},
+	"skip the wait":          {sendEarly: true},
+	"mark early":             {markEarly: true},
+	"forget seen":            {forgetSeen: true},
+	"keep dirty rows":        {storeEarly: true},
+	"no repair":              {noRepair: true},
+	"release from a promise": {sendInside: true},
+}
+
+// NewHand begins a life of a machine's group.
+func NewHand[S any](m Machine[S], c HandConfig) *Hand {
+	h := &Hand{config: c}
+	list := func(_ context.Context, topics ...string) (map[source]int64, error) {
+		found := map[source]int64{}
+		for _, topic := range topics {
+			for p := range c.Partitions {
+				found[source{topic, p}] = c.Ends(topic, p)
+			}
+		}
+		return found, nil
+	}
+	sending, refuse := context.WithCancel(context.Background())
+	h.i = &instance{
+		sending: sending, refuse: refuse,
+		group: m.Group, input: m.Log, table: m.Table, partitions: c.Partitions,
+		eventSource: []byte("/stockflow/" + m.Group), log: slog.New(slog.DiscardHandler), metrics: c.Metrics.of(m.Group),
+		flaws: Flaws[c.Flaw], ends: &ends{list: list, logs: append([]string{m.Log}, m.Hears...), known: map[source]int64{}},
+		life: context.Background(), stop: c.Failed, changed: func() {},
+		lanes: map[int32]*lane{}, halts: map[int32]string{},
+	}
+	h.i.producer = &producer{h.i, c.Client, c.Letters}
+	h.receive = worker[S]{machine: m, instance: h.i}.receive
+	return h
+}
+
+// Begin begins a session. mark is told how far its messages are done.
+func (h *Hand) Begin(mark func(partition int32, offset int64)) {
+	h.session = &session{ConsumerGroupSession: marks{mark: mark}, lanes: map[int32]*lane{}}
+}
+
+// marks is sarama's session as far as the engine's marks in it.
+type marks struct {
+	sarama.ConsumerGroupSession
+	mark func(int32, int64)
+}
+
+func (m marks) MarkOffset(_ string, partition int32, offset int64, _ string) {
+	m.mark(partition, offset)
+}
+
+// End ends the session, as far as that is goka's: callbacks that have parked return.
+func (h *Hand) End() {
+	for _, c := range h.parked {
+		c.finish()
+	}
+	h.parked, h.session = nil, nil
+}
+
+// Fail ends the life at an error, GiveUp as a stop does whose patience is over, CloseClients as goka does in the end.
+func (h *Hand) Fail(err error) { h.i.fail(err) }
+func (h *Hand) GiveUp()        { h.i.fail(errEnded) }
+func (h *Hand) CloseClients()  { _ = h.i.producer.Close() }
+
+// Deliver hands a message to the machine. It returns when goka's callback would, or when it parks.
+func (h *Hand) Deliver(r Record, headers map[string][]byte) {
+	r.Origin, r.Redrive = headers[codecs.HeaderOrigin], headers[codecs.HeaderRedrive]
+	c := &callback{hand: h, session: h.session, partition: r.Partition, offset: r.Offset}
+	h.Underway++
+	err := h.receive(message{Record: r, headers: headers, session: context.Background(), deferCommit: c.deferCommit})
+	if errors.Is(err, errParked) {
+		h.parked = append(h.parked, c)
+		return
+	}
+	c.finish()
+}
+
+// callback is goka's context of a message, as far as it decides when the message is done.
+type callback struct {
+	hand      *Hand
+	session   *session
+	partition int32
+	offset    int64
+	pending   int // deferred, and not done
+	finished  bool
+	err       error
+}
+
+func (c *callback) deferCommit() func(error) {
+	c.pending++
+	done := false
+	return func(err error) {
+		if done {
+			return
+		}
+		done = true
+		c.pending--
+		c.settle(err)
+	}
+}
+
+func (c *callback) finish() {
+	c.finished = true
+	c.settle(nil)
+}
+
+func (c *callback) settle(err error) {
+	c.err = errors.Join(c.err, err)
+	if !c.finished || c.pending > 0 {
+		return
+	}
+	c.hand.Underway--
+	if c.err != nil {
+		c.hand.config.Failed(c.err)
+		return
+	}
+	c.session.MarkOffset(c.hand.i.input, c.partition, c.offset+1, "")
+}
+
+// HandLane is a lane of a Hand.
+type HandLane struct {
+	hand  *Hand
+	store *laneStore
+	lane  *lane
+}
+
+// Open begins a lane of the session, on a disk.
+func (h *Hand) Open(partition int32, d Disk) (*HandLane, error) {
+	store := NewStore("", func(string, ...any) {})
+	ls, err := h.i.begin(partition, store)
+	if err != nil {
+		return nil, err
+	}
+	l := &HandLane{h, ls, ls.lane}
+	l.lane.foreign = func(_ *lane, from, to int64) { h.config.Foreign(l, from, to) }
+	h.session.lanes[partition] = l.lane
+	return l, store.begin(d)
+}
+
+// Stored returns the offset of the last record of the changelog that the lane's store has, -1 if it has none.
+func (l *HandLane) Stored() int64 {
+	offset, _ := l.store.GetOffset(noOffset)
+	return offset
+}
+
+// Recover takes in a record of the changelog.
+func (l *HandLane) Recover(key string, value []byte, offset int64) error {
+	if err := l.lane.recover(key, value, offset); err != nil {
+		return err
+	}
+	return l.store.SetOffset(offset)
+}
+
+// Own ends the recovery.
+func (l *HandLane) Own() error { return l.store.own() }
+
+// Ready, Take and Send are what the lane's goroutine does.
+func (l *HandLane) Ready() bool {
+	l.lane.mu.Lock()
+	defer l.lane.mu.Unlock()
+	return l.lane.ready()
+}
+func (l *HandLane) Take() []*HeldRow { return l.lane.take() }
+func (l *HandLane) Send(h *HeldRow)  { l.lane.send(l.lane, h) }
+
+// Flush is a turn of the store's loop.
+func (l *HandLane) Flush() error { return l.store.flush() }
+
+// Meet takes in a record that another instance wrote, and Met ends what Foreign began. An error is to end the life,
+// unless the lane is over.
+func (l *HandLane) Meet(key string, value []byte) error {
+	l.hand.i.metrics.foreign.Inc()
+	return l.lane.meet(key, value)
+}
+func (l *HandLane) Met()       { l.store.Unpin() }
+func (l *HandLane) Over() bool { return l.lane.over() }
+
+// Moved is a turn of the idle check.
+func (l *HandLane) Moved(end int64) { l.lane.moved(end) }
+
+// Close closes the lane, as goka does at the end of a session.
+func (l *HandLane) Close() error { return l.store.Close() }
+
+// Halted reports whether the lane has stopped at a message.
+func (l *HandLane) Halted() bool { return l.lane.halted != noOffset }
+
+// Quiet reports whether nothing of the lane's is under way.
+func (l *HandLane) Quiet() bool {
+	l.lane.mu.Lock()
+	defer l.lane.mu.Unlock()
+	return len(l.lane.queue)+len(l.lane.sent)+len(l.lane.open) == 0
+}
+
+// Pinned reports whether the store's offset is.
+func (l *HandLane) Pinned() bool { return l.store.pins > 0 }
+
+// Key is the row's.
+func (h *held) Key() string { return h.key }
+
+// Repeats returns how many messages groups have dropped as repeats.
+func (m *Metrics) Repeats(groups ...string) (n int) {
+	for _, g := range groups {
+		n += int(testutil.ToFloat64(m.repeats.WithLabelValues(g)))
+	}
+	return n
+}
+
+// Record is the message that a redrive sends.
+func (l Redrive) Record(partitions int32) *kgo.Record { return l.record(partitions) }
+
+// DiskOffset reads what a disk holds under a key: the offset of the changelog, or the row of a key.
+func DiskOffset(key []byte) bool { return string(key) == offsetKey }
+
+// DiskRow returns the key of a row under which a disk holds it, false if it isn't a row's.
+func DiskRow(key []byte) (string, bool) {
+	if len(key) > 0 && string(key[:1]) == rowPrefix {
+		return string(key[1:]), true
+	}
+	return "", false
+}
