@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -187,6 +188,19 @@ func TestAFailureWhileStoppingIsNotCommitted(t *testing.T) {
 				t.Errorf("the changelog holds %v, want %v", rows, want)
 			}
 		})
+	}
+}
+
+// A broker that does not know a topic yet is waited out, as any other outage: the group goes on in the life that it has.
+func TestABrokerThatForgotATopicIsWaitedOut(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1)
+	b.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: toySink, Err: kerr.UnknownTopicOrPartition, Count: 6})
+	g, _ := b.run(toyMachine())
+	b.put(toyLog, "k", receive(1, "out"))
+	b.sink(1)
+	if n := testutil.ToFloat64(g.metrics.restarts); n > 0 {
+		t.Errorf("%v lives have ended", n)
 	}
 }
 

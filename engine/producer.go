@@ -55,13 +55,16 @@ func (i *instance) buildProducer([]string, string, func() hash.Hash32) (goka.Pro
 	return p, nil
 }
 
-// producerOptions leave the retries without limit: an outage is waited out, and what must end ends by its context.
+// producerOptions leave the retries without limit: an outage is waited out, and what must end ends by its context. A
+// broker that has just started may not know its topics yet, so that is waited out, too. It matters for more than
+// patience: a client that fails some records of a partition takes later ones until their promises have said so.
 func producerOptions(largest int) []kgo.Opt {
 	return []kgo.Opt{
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
 		kgo.ProducerBatchMaxBytes(int32(largest + 64<<10)),
 		kgo.MaxBufferedRecords(maxBuffered + 1), // it still counts a record when its promise is through
+		kgo.UnknownTopicRetries(-1),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.StopProducerOnDataLossDetected(),
 	}
