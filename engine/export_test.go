@@ -103,6 +103,7 @@ func (m marks) MarkOffset(_ string, partition int32, offset int64, _ string) {
 // End ends the session, as far as that is goka's: callbacks that have parked return.
 func (h *Hand) End() {
 	for _, c := range h.parked {
+		h.Underway++
 		c.finish()
 	}
 	h.parked, h.session = nil, nil
@@ -121,6 +122,7 @@ func (h *Hand) Deliver(r Record, headers map[string][]byte) {
 	err := h.receive(message{Record: r, headers: headers, session: context.Background(), deferCommit: c.deferCommit})
 	if errors.Is(err, errParked) {
 		h.parked = append(h.parked, c)
+		h.Underway-- // until the session ends, when it returns
 		return
 	}
 	c.finish()

@@ -44,6 +44,8 @@ func (o *oracle) open(g *group, partition int32, v *verdict, offset int64) strin
 		return "has an output to " + v.outputs[i].Log + " that is not there"
 	}
 	switch v.kind {
+	case halt, behind:
+		return "is for another program"
 	case letter:
 		if v.lettered == nil {
 			return "is not among the letters"

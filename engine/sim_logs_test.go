@@ -44,6 +44,7 @@ type shelf struct {
 	partition int32
 	records   []stored
 	visible   int64 // how many records are there for good
+	halted    bool  // at a message that is there for good
 }
 
 // shelf returns a partition of a topic.

@@ -41,10 +41,12 @@ const (
 	letter
 	moved
 	gap
+	halt   // the partition stops there
+	behind // a halt
 )
 
 func (k kind) String() string {
-	return [...]string{"taken", "a repeat", "a letter", "moved", "a gap"}[k]
+	return [...]string{"taken", "a repeat", "a letter", "moved", "a gap", "a halt", "behind a halt"}[k]
 }
 
 // book folds the log of a machine, with nothing of the engine but Read, Has and Fold.
@@ -65,6 +67,13 @@ func (b *book[S]) judge(s *shelf, offset int64) *verdict {
 		return v
 	}
 	in, unreadable := b.machine.Read(r)
+	if s.halted || unreadable != nil && unreadable.Halt {
+		v.kind = behind
+		if !s.halted {
+			v.kind, s.halted = halt, true
+		}
+		return v
+	}
 	if unreadable != nil || in.Origin != nil && in.Origin.Offset >= b.w.end(in.Origin.Log, in.Origin.Partition) {
 		return v
 	}

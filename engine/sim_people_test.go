@@ -169,6 +169,9 @@ func (p *people) append(s *shelf, r stored) {
 // poison is what no one can read, or what contradicts itself.
 func (p *people) poison() {
 	values := [][]byte{nil, {}, {0xff, 0xff}, []byte("{"), []byte(`{"cancel": {"order_id": "another"}}`)}
+	if p.w.shape.newer && p.w.rnd.IntN(3) == 0 {
+		values = [][]byte{[]byte(`{"rules": 9}`)} // of a program that is newer
+	}
 	log := processors.Logs[p.w.rnd.IntN(4)]
 	key := p.someOrder()
 	if log == processors.InventoryEvents {

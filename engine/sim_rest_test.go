@@ -26,6 +26,10 @@ func (w *world) checkRest() {
 			w.checkLane(o)
 		}
 	}
+	if slices.ContainsFunc(w.shelves, func(s *shelf) bool { return s.halted }) {
+		w.count("runs that came to rest at a halt")
+		return // whoever waits for what is behind it waits rightly
+	}
 	w.checkOrders()
 	w.checkHeld()
 	w.mails.check()
@@ -35,10 +39,14 @@ func (w *world) checkRest() {
 // committed.
 func (w *world) checkLog(g *group, p int32) {
 	s := w.shelf(g.spec.log, p)
-	if c := g.committed[p]; c != s.visible && !w.onlyMarkers(s, c) {
-		w.fail("at rest, %s/%d is committed up to offset %d of %d", s.topic, p, c, s.visible)
+	verdicts, end := w.oracle.verdicts[w.oracle.number(s)], s.visible
+	if s.halted {
+		end = int64(slices.IndexFunc(verdicts, func(v *verdict) bool { return v.kind == halt }))
 	}
-	for offset, v := range w.oracle.verdicts[w.oracle.number(s)] {
+	if c := g.committed[p]; c != end && !onlyMarkers(s.records[c:end]) {
+		w.fail("at rest, %s/%d is committed up to offset %d of %d", s.topic, p, c, end)
+	}
+	for offset, v := range verdicts[:end] {
 		if what := w.oracle.open(g, p, v, int64(offset)); what != "" {
 			w.fail("at rest, offset %d of %s/%d, %s, %s", offset, s.topic, p, v.kind, what)
 		}
@@ -48,8 +56,8 @@ func (w *world) checkLog(g *group, p int32) {
 	}
 }
 
-func (w *world) onlyMarkers(s *shelf, from int64) bool {
-	return !slices.ContainsFunc(s.records[from:], func(r stored) bool { return !r.marker })
+func onlyMarkers(rs []stored) bool {
+	return !slices.ContainsFunc(rs, func(r stored) bool { return !r.marker })
 }
 
 // checkTable: the newest record of every key is the fold of the log, and the last.
@@ -201,7 +209,7 @@ func (w *world) atRest() bool {
 
 func (w *world) allDone(m *member) bool {
 	for _, o := range m.lanes {
-		if !o.working || len(o.taken) > 0 || o.stuck != nil || o.next < o.log.visible || !o.lane.Quiet() || o.looked < o.changelog.visible {
+		if !o.working || len(o.taken) > 0 || o.stuck != nil || o.next < o.log.visible && !o.lane.Halted() || !o.lane.Quiet() || o.looked < o.changelog.visible {
 			return false
 		}
 		if m.marked[o.partition] > m.g.committed[o.partition] {

@@ -71,6 +71,7 @@ var sometimes = []string{
 	"older rows behind newer ones", "gaps in changelogs", "records of other owners that were met", "rows written again, as a repair",
 	"records of the dead that arrived", "records lost before they were acknowledged", "acknowledgements lost", "records refused for good",
 	"losses of power", "batches that a disk lost", "disks lost", "callbacks that waited for room", "messages dropped as repeats by the engine",
+	"runs that came to rest at a halt", "messages behind a halt",
 	"messages taken", "messages a repeat", "messages moved", "messages a letter", "messages a gap", "letters twice", "letters redriven",
 	"orders confirmed", "orders backordered", "orders rejected", "orders cancelled", "orders shipped", "orders delivered",
 }

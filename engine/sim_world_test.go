@@ -18,7 +18,8 @@ type shape struct {
 	requests   int
 	buffer     int // of a client, in records
 	steps      int
-	faults     int // how often something fails, in thousandths of the steps
+	faults     int  // how often something fails, in thousandths of the steps
+	newer      bool // somebody has a newer program
 }
 
 func (s shape) String() string {
@@ -36,6 +37,7 @@ func shapeOf(seed uint64) shape {
 		buffer:     []int{2, 4, 16, 1000}[r.IntN(4)],
 		steps:      1000 + r.IntN(4000),
 		faults:     []int{4, 10, 30}[r.IntN(3)],
+		newer:      r.IntN(12) == 0,
 	}
 }
 
