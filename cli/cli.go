@@ -25,6 +25,9 @@ type commands struct {
 	Load    Load    `cmd:"" help:"Send the rows of a CSV or NDJSON file to a running Stockflow."`
 	Version version `cmd:"" help:"Print the version."`
 
+	Verify verifyTables `cmd:"" help:"Fold the logs again and compare with the tables."`
+	Replay replayTables `cmd:"" help:"Make tables what their logs make them."`
+
 	DeadLetters deadLetters `cmd:"" help:"Look at the messages that no machine could take, and send them again."`
 }
 

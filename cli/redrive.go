@@ -161,19 +161,24 @@ func isTerminal(f *os.File) bool {
 	return err != nil || !os.SameFile(info, nobody)
 }
 
-// confirmed asks and reads the answer. Only yes is one.
+// confirmed asks whether to send letters.
 func confirmed(in io.Reader, out io.Writer, letters, machines int) error {
-	fmt.Fprintf(out, "send %s again", counted(letters, "letter"))
+	question := fmt.Sprintf("send %s again", counted(letters, "letter"))
 	if machines > 0 {
-		fmt.Fprintf(out, ", %d of which only machines send", machines)
+		question += fmt.Sprintf(", %d of which only machines send", machines)
 	}
-	fmt.Fprint(out, "? [y/N] ")
+	return asked(in, out, question, "nothing was sent")
+}
+
+// asked asks and reads the answer. Only yes is one; after any other the error is what did not happen.
+func asked(in io.Reader, out io.Writer, question, not string) error {
+	fmt.Fprint(out, question+"? [y/N] ")
 	answer, err := bufio.NewReader(in).ReadString('\n')
 	if err != nil {
 		fmt.Fprintln(out)
 	}
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-		return errors.New("nothing was sent")
+		return errors.New(not)
 	}
 	return nil
 }

@@ -53,6 +53,9 @@ type part struct {
 	stop func() error
 }
 
+// topicsFile is where in the data directory it stands which topics there were.
+const topicsFile = "topics.json"
+
 // remember is how often the ends of the logs are written down, for the check at the next start.
 const remember = time.Minute
 
@@ -135,7 +138,7 @@ func (s *Server) openTopics(ctx context.Context) error {
 		return err
 	}
 	s.partitions = n
-	file := filepath.Join(s.serve.Data, "topics.json")
+	file := filepath.Join(s.serve.Data, topicsFile)
 	more, err := broker.CheckIdentity(ctx, s.conn, file, topics())
 	if err != nil {
 		return err
@@ -328,6 +331,11 @@ func (s *Server) startHTTP(context.Context) error {
 	if err != nil {
 		return err
 	}
+	withdraw, err := announce(s.serve.Data, s.HTTPAddr())
+	if err != nil {
+		return err
+	}
+	s.parts = append(s.parts, part{"address", withdraw})
 	served := make(chan error, 1)
 	go func() {
 		err := s.api.Serve(s.listener)

@@ -27,6 +27,10 @@ type Ruling struct {
 	Stack  string // where the machine panicked, if it did
 }
 
+// BeyondEnd is how the reason ends of a dead letter whose origin was not in its log yet. Only when it came could that be
+// told: a log grows, so whoever folds again goes by the letter.
+const BeyondEnd = "the log ends before it"
+
 // Admit says what becomes of a record, as far as that can be told without its row: the Verdict is zero when it is the
 // row's to say. reaches tells whether a log reaches beyond an origin. The error is that of reaches.
 func (m Machine[S]) Admit(r Record, partitions int32, reaches func(codecs.Origin) (bool, error)) (Incoming, Ruling, error) {
@@ -43,7 +47,7 @@ func (m Machine[S]) Admit(r Record, partitions int32, reaches func(codecs.Origin
 		case err != nil:
 			return in, Ruling{}, err
 		case !ok:
-			return in, Ruling{Verdict: Letter, Reason: fmt.Sprintf("origin %s: the log ends before it", r.Origin)}, nil
+			return in, Ruling{Verdict: Letter, Reason: fmt.Sprintf("origin %s: %s", r.Origin, BeyondEnd)}, nil
 		}
 	}
 	if broker.Partition([]byte(in.Key), partitions) == in.Partition && r.Key != "" {

@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"stockflow/broker"
+	"stockflow/replay"
+)
+
+// replayTables makes tables what their logs make them.
+type replayTables struct {
+	logsAt
+	Table  []string `help:"Tables to rebuild: order, inventory, shipment, notification." placeholder:"TABLE" xor:"which"`
+	All    bool     `help:"Rebuild all tables." xor:"which"`
+	DryRun bool     `help:"Say which rows would change, and change nothing." name:"dry-run"`
+	Yes    bool     `help:"Don't ask."`
+	JSON   bool     `help:"Print the result as JSON, one object a line: each row that changes, then the summary." name:"json"`
+	Work   string   `help:"Directory for what is folded meanwhile, about as large as the tables; the system's for temporary files if left out." placeholder:"DIR"`
+
+	terminal *os.File // nil is standard input
+}
+
+// Help is what --help says besides.
+func (replayTables) Help() string {
+	return `Each log is folded from its first message to the last that was processed. Rows that are not what comes out are written again, and
+rows that should not be are taken away; nothing else is sent, no e-mail either. What was not processed is left to the processors.
+They must be stopped: it refuses while a group has members. If it is broken off, run it again.`
+}
+
+// Validate returns what is wrong with the flags.
+func (c replayTables) Validate() error {
+	if len(c.Table) == 0 && !c.All {
+		return errors.New("say which tables: --table or --all")
+	}
+	_, err := replay.Choose(c.Table...)
+	return err
+}
+
+// Run rebuilds, and prints what changed.
+func (c replayTables) Run(stdout io.Writer, k *kong.Kong, log *slog.Logger) error {
+	machines, err := replay.Choose(c.Table...)
+	if err != nil {
+		return err
+	}
+	if err := c.confirm(stdout, machines); err != nil {
+		return err
+	}
+	return c.run(log, func(ctx context.Context, conn broker.Connection) error {
+		if err := c.prepare(ctx, conn, log); err != nil {
+			return err
+		}
+		r := replay.Rebuilding{Conn: conn, Machines: machines, Dir: c.Work, DryRun: c.DryRun, Progress: &replay.Progress{}, Each: c.each(stdout)}
+		stop := watch(r.Progress, k.Stderr, "folding")
+		result, err := r.Rebuild(ctx)
+		stop()
+		if err != nil {
+			return err
+		}
+		if !c.DryRun {
+			if err := c.finish(ctx, conn, machines); err != nil {
+				return err
+			}
+		}
+		return c.tell(stdout, result)
+	})
+}
+
+// confirm asks whether to go on, on a terminal.
+func (c replayTables) confirm(stdout io.Writer, machines []replay.Machine) error {
+	if c.Yes || c.DryRun {
+		return nil
+	}
+	in := cmp.Or(c.terminal, os.Stdin)
+	if !isTerminal(in) {
+		return errors.New("nothing was changed: without a terminal to ask on, it needs --yes, or --dry-run")
+	}
+	var names []string
+	for _, m := range machines {
+		names = append(names, m.Table)
+	}
+	return asked(in, stdout, "rebuild "+strings.Join(names, ", "), "nothing was changed")
+}
+
+// prepare makes the topics of tables that are gone, and insists that the logs are those that were there before.
+func (c replayTables) prepare(ctx context.Context, conn broker.Connection, log *slog.Logger) error {
+	partitions, err := partitionsOf(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if !c.DryRun {
+		if _, _, err := broker.Ensure(ctx, conn, topics(), partitions); err != nil {
+			return err
+		}
+	}
+	warnings, err := broker.CheckIdentity(ctx, conn, c.remembered(), topicsOf(broker.Log))
+	for _, w := range warnings {
+		log.Warn(w)
+	}
+	return err
+}
+
+func (c replayTables) remembered() string { return filepath.Join(c.Data, topicsFile) }
+
+// finish makes the tables' topics the ones that are remembered, and throws away the stores on disk, which may be of
+// others: they are read again from the changelogs.
+func (c replayTables) finish(ctx context.Context, conn broker.Connection, machines []replay.Machine) error {
+	if _, err := os.Stat(c.Data); errors.Is(err, os.ErrNotExist) {
+		return nil // whatever is on other machines is newer there as the rows are
+	}
+	release := func() error { return nil }
+	if len(c.Brokers) > 0 { // or else the log's lock holds it
+		var err error
+		if release, err = broker.Hold(c.Data); err != nil {
+			return err
+		}
+	}
+	for _, m := range machines {
+		for _, stores := range []string{"processors", "views"} {
+			if err := os.RemoveAll(filepath.Join(c.Data, stores, m.Table)); err != nil {
+				return errors.Join(err, release())
+			}
+		}
+	}
+	return errors.Join(broker.Remember(ctx, conn, c.remembered(), topicsOf(broker.Table)), release())
+}
+
+// topicsOf are the topics of a kind.
+func topicsOf(kind broker.Kind) []broker.Topic {
+	var some []broker.Topic
+	for _, t := range topics() {
+		if t.Kind == kind {
+			some = append(some, t)
+		}
+	}
+	return some
+}
+
+// each prints the rows that change.
+func (c replayTables) each(stdout io.Writer) func(replay.Change) error {
+	return func(change replay.Change) error {
+		old, now := change.Rows()
+		if !c.JSON {
+			_, err := fmt.Fprintf(stdout, "%s/%d %q\n  was  %s\n  is   %s\n", change.Table, change.Partition, change.Key, old, now)
+			return err
+		}
+		return json.NewEncoder(stdout).Encode(struct {
+			Table     string          `json:"table"`
+			Partition int32           `json:"partition"`
+			Key       string          `json:"key"`
+			Old       json.RawMessage `json:"old"`
+			New       json.RawMessage `json:"new"`
+		}{change.Table, change.Partition, change.Key, orNull(change.Old, old), orNull(change.New, now)})
+	}
+}
+
+func orNull(row []byte, text string) json.RawMessage {
+	if row == nil {
+		return nil
+	}
+	return json.RawMessage(text)
+}
+
+// tell prints a summary.
+func (c replayTables) tell(stdout io.Writer, r *replay.Rebuilt) error {
+	if c.JSON {
+		return json.NewEncoder(stdout).Encode(r)
+	}
+	var text strings.Builder
+	for _, t := range r.Tables {
+		fmt.Fprintf(&text, "%-18s %8d rows, %d written, %d taken away\n", t.Table, t.Rows, t.Written, t.Removed)
+		for p, cut := range t.Cuts {
+			if cut.Found {
+				fmt.Fprintf(&text, "  %d: no offset was committed; processing goes on at %d\n", p, cut.Offset)
+			}
+		}
+	}
+	if r.DryRun {
+		text.WriteString("nothing was changed, as this was a dry run\n")
+	}
+	_, err := io.WriteString(stdout, text.String())
+	return err
+}

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"stockflow/api"
+	"stockflow/broker"
+	"stockflow/processors"
+	"stockflow/replay"
+)
+
+// addressFile is where in its directory a running Stockflow says where it answers HTTP.
+const addressFile = "http"
+
+// announce writes down where HTTP is answered, and returns how that is taken back.
+func announce(data, address string) (withdraw func() error, err error) {
+	path := filepath.Join(data, addressFile)
+	if err := os.WriteFile(path, []byte("http://"+address+"\n"), 0o644); err != nil {
+		return nil, fmt.Errorf("writing down where HTTP is answered: %w", err)
+	}
+	return func() error {
+		if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		return nil
+	}, nil
+}
+
+// servedAt returns where the Stockflow of a directory answers HTTP, "" if none is running.
+func servedAt(data string) (string, error) {
+	if _, running, err := broker.Find(data); err != nil || !running {
+		return "", err
+	}
+	text, err := os.ReadFile(filepath.Join(data, addressFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(text)), err
+}
+
+// serving asks a running Stockflow over HTTP.
+type serving struct{ url string }
+
+// places are where rows are served, and what their keys are called there.
+var places = map[string]struct{ path, key string }{
+	processors.OrderTable:     {"/v1/orders", "order_id"},
+	processors.InventoryTable: {"/v1/inventory", "sku"},
+	processors.ShipmentTable:  {"/v1/shipments", "order_id"},
+}
+
+// asked is what verification asks.
+func (s serving) asked() *replay.Served {
+	return &replay.Served{List: s.list, Get: s.get, Render: api.Render}
+}
+
+// ready insists that everything is answered.
+func (s serving) ready(ctx context.Context) error {
+	status, body, err := s.ask(ctx, "/readyz")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%s is not ready: %s", s.url, body)
+	}
+	return err
+}
+
+func (s serving) list(ctx context.Context, table string, each func(key string, version int64, body []byte) error) (bool, error) {
+	at, served := places[table]
+	if !served {
+		return false, nil
+	}
+	for cursor := ""; ; {
+		var page struct {
+			Items []json.RawMessage `json:"items"`
+			Next  string            `json:"next"`
+		}
+		status, body, err := s.ask(ctx, at.path+"?limit=200"+cursor)
+		if err != nil {
+			return true, err
+		}
+		if err := json.Unmarshal(body, &page); err != nil || status != http.StatusOK {
+			return true, fmt.Errorf("%s%s is answered with %d %.200s", s.url, at.path, status, body)
+		}
+		for _, item := range page.Items {
+			key, version, err := keyOf(item, at.key)
+			if err != nil {
+				return true, err
+			}
+			if err := each(key, version, item); err != nil {
+				return true, err
+			}
+		}
+		if page.Next == "" {
+			return true, nil
+		}
+		cursor = "&cursor=" + url.QueryEscape(page.Next)
+	}
+}
+
+func (s serving) get(ctx context.Context, table, key string) (version int64, body []byte, found bool, err error) {
+	at := places[table]
+	status, body, err := s.ask(ctx, at.path+"/"+url.PathEscape(key))
+	switch {
+	case err != nil:
+		return 0, nil, false, err
+	case status == http.StatusNotFound:
+		return 0, nil, false, nil
+	case status != http.StatusOK:
+		return 0, nil, false, fmt.Errorf("%s%s/%s is answered with %d %.200s", s.url, at.path, key, status, body)
+	}
+	_, version, err = keyOf(body, at.key)
+	return version, body, true, err
+}
+
+// keyOf reads the key and the version from what is served of a row.
+func keyOf(item []byte, name string) (key string, version int64, err error) {
+	var row map[string]json.RawMessage
+	err = errors.Join(json.Unmarshal(item, &row), json.Unmarshal(row[name], &key), json.Unmarshal(row["version"], &version))
+	if err != nil {
+		err = fmt.Errorf("what HTTP serves is no row: %.200s: %w", item, err)
+	}
+	return key, version, err
+}
+
+func (s serving) ask(ctx context.Context, path string) (status int, body []byte, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, http.NoBody)
+	if err != nil {
+		return 0, nil, fmt.Errorf("--url: %w", err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer answer.Body.Close()
+	body, err = io.ReadAll(answer.Body)
+	return answer.StatusCode, body, err
+}

@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"stockflow/broker"
+	"stockflow/progress"
+	"stockflow/replay"
+)
+
+// verifyTables folds the logs again and compares.
+type verifyTables struct {
+	logsAt
+	Table []string `help:"Tables to verify: order, inventory, shipment, notification. All if left out; what holds across tables is looked at only then." placeholder:"TABLE"`
+	URL   string   `help:"Where HTTP is asked for what it serves. If left out, the running Stockflow of --data; with --brokers, nobody." name:"url"`
+	JSON  bool     `help:"Print the result as one JSON object." name:"json"`
+	Work  string   `help:"Directory for what is folded meanwhile, about as large as the tables; the system's for temporary files if left out." placeholder:"DIR"`
+}
+
+// Help is what --help says besides.
+func (verifyTables) Help() string {
+	return `Each log is folded from its first message, and every row compared with the changelog, and with what HTTP serves, at the same
+message. Stockflow may run and be written to meanwhile. Nothing is changed.
+
+The exit code is 0 if all is equal, 1 if there are differences, 2 if it could not be verified.`
+}
+
+// The exit codes of verify.
+const (
+	exitDiffers     = 1
+	exitUncheckable = 2
+)
+
+// Run verifies, and prints what it came to.
+func (c verifyTables) Run(stdout io.Writer, k *kong.Kong, log *slog.Logger) error {
+	machines, err := replay.Choose(c.Table...)
+	if err != nil {
+		return withCode{exitUncheckable, fmt.Errorf("--table: %w", err)}
+	}
+	var report *replay.Report
+	err = c.run(log, func(ctx context.Context, conn broker.Connection) (err error) {
+		served, err := c.served(ctx)
+		if err != nil {
+			return err
+		}
+		v := replay.Verification{Conn: conn, Machines: machines, Dir: c.Work, Served: served, Progress: &replay.Progress{}}
+		defer watch(v.Progress, k.Stderr, "folding")()
+		report, err = v.Verify(ctx)
+		return err
+	})
+	if err != nil {
+		return withCode{exitUncheckable, err}
+	}
+	return c.tell(stdout, report)
+}
+
+// served is how HTTP is asked, nil if there is nobody to ask.
+func (c verifyTables) served(ctx context.Context) (*replay.Served, error) {
+	url := c.URL
+	if url == "" && len(c.Brokers) == 0 {
+		var err error
+		if url, err = servedAt(c.Data); err != nil {
+			return nil, err
+		}
+	}
+	if url == "" {
+		return nil, nil
+	}
+	s := serving{url: strings.TrimSuffix(url, "/")}
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	return s.asked(), nil
+}
+
+// tell prints a report, and returns what it means for the exit code.
+func (c verifyTables) tell(stdout io.Writer, r *replay.Report) error {
+	var err error
+	if c.JSON {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(r)
+	} else {
+		err = writeReport(stdout, r)
+	}
+	switch {
+	case err != nil:
+		return withCode{exitUncheckable, err}
+	case !r.Equal():
+		return withCode{exitDiffers, fmt.Errorf("%d rows are not what their logs make them", int64(len(r.Differences))+r.Hidden)}
+	case len(r.Unchecked) > 0:
+		return withCode{exitUncheckable, errors.New("not everything could be verified")}
+	}
+	return nil
+}
+
+// writeReport writes a report for people.
+func writeReport(w io.Writer, r *replay.Report) error {
+	var text strings.Builder
+	for _, t := range r.Tables {
+		fmt.Fprintf(&text, "%-18s %9d messages  %8d rows", t.Table, t.Messages, t.Rows)
+		if t.HTTPRows > 0 {
+			fmt.Fprintf(&text, ", %d over HTTP", t.HTTPRows)
+		}
+		fmt.Fprintf(&text, "  digest %s\n", t.Digest)
+		for _, p := range t.Partitions {
+			fmt.Fprintf(&text, "  %d: offsets below %d, cut %d, %d rows, digest %s\n", p.Partition, p.End, p.Cut, p.Rows, p.Digest)
+		}
+	}
+	for _, d := range r.Differences {
+		fmt.Fprintf(&text, "\n%s/%d %q: %s\n", d.Topic, d.Partition, d.Key, d.Problem)
+		if d.Parted {
+			fmt.Fprintf(&text, "they part at offset %d of %s/%d\n", d.At, d.Log, d.Partition)
+		}
+		fold, table := d.Rows()
+		fmt.Fprintf(&text, "the log makes it:  %s\nthe table has it:  %s\n", fold, table)
+	}
+	if r.Hidden > 0 {
+		fmt.Fprintf(&text, "\nand %d more\n", r.Hidden)
+	}
+	if a := r.Across; a != nil {
+		fmt.Fprintf(&text, "across tables: %d orders, %d SKUs, %d shipments, %d e-mails; %d messages in transit were folded in\n",
+			a.Orders, a.SKUs, a.Shipments, a.Mails, a.InTransit)
+	}
+	for _, u := range r.Unchecked {
+		fmt.Fprintf(&text, "not verified: %s\n", u)
+	}
+	if r.Equal() && len(r.Unchecked) == 0 {
+		text.WriteString("every table is the fold of its log\n")
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+// watch shows how many records were read.
+func watch(p *replay.Progress, out io.Writer, doing string) (stop func()) {
+	return progress.Show(out, func(took time.Duration, bar bool) string {
+		done, all := p.Done()
+		share := float64(done) / float64(max(all, 1))
+		drawn := ""
+		if bar {
+			drawn = progress.Bar(share) + " "
+		}
+		return fmt.Sprintf("%s %s%3.0f%% of %d records, %.0f/s, %s left", doing, drawn, share*100, all,
+			float64(done)/max(took.Seconds(), 0.001), progress.Left(all-done, done, took))
+	})
+}

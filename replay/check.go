@@ -1,0 +1,252 @@
+package replay
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"stockflow/codecs"
+	"stockflow/engine"
+	"stockflow/processors"
+)
+
+// mostTold is how many differences of a partition are told in full; the others are counted.
+const mostTold = 100
+
+// check compares what a message left with what others have, if they have taken in just as much.
+func (p *part) check(step Step) error {
+	switch step.Verdict {
+	case engine.Letter:
+		return p.checkLetter(step)
+	case engine.Taken:
+	default:
+		return nil
+	}
+	if p.machine.Table == processors.InventoryTable {
+		if err := p.checkStock(step); err != nil {
+			return err
+		}
+	}
+	if step.Offset >= p.committed {
+		if err := p.remember(step); err != nil {
+			return err
+		}
+	}
+	if err := p.checkTable(step); err != nil {
+		return err
+	}
+	return p.checkServed(step)
+}
+
+// checkLetter expects a dead letter of a message that is done with.
+func (p *part) checkLetter(step Step) error {
+	if step.Offset >= p.committed {
+		return nil
+	}
+	reason, err := p.letters.get(kindLetter, letterKey(p.machine.Log, p.partition, step.Offset))
+	if err == nil && reason == nil {
+		p.tell(Difference{Key: step.Key, At: step.Offset, Problem: "the message can't be taken (" + step.Reason + "), and there is no dead letter of it"})
+	}
+	return err
+}
+
+// checkTable compares the changelog's row of a key at the offset that it has taken in.
+func (p *part) checkTable(step Step) error {
+	row, err := p.rows.get(kindTable, step.Key)
+	if err != nil {
+		return err
+	}
+	below := step.Offset < p.committed
+	if row == nil {
+		if !below {
+			return nil // not yet there
+		}
+		return p.unequal(Difference{Key: step.Key, Problem: "the row is missing from the table"})
+	}
+	head, err := codecs.DecodeHead(row)
+	switch {
+	case err != nil:
+		return err
+	case head.Applied > step.Offset:
+		return nil
+	case head.Applied < step.Offset:
+		if !below {
+			return nil
+		}
+		return p.unequal(Difference{Key: step.Key, Problem: fmt.Sprintf("the table's row has not taken in offset %d, which is committed", step.Offset)})
+	}
+	if err := p.rows.put(kindDone, step.Key, []byte{1}); err != nil {
+		return err
+	}
+	p.compared++
+	plain, err := p.plain(row)
+	if err != nil {
+		return err
+	}
+	p.digest[0].add(step.Key, step.After)
+	p.digest[1].add(step.Key, plain)
+	if bytes.Equal(plain, step.After) {
+		return nil
+	}
+	return p.unequal(Difference{Key: step.Key, Problem: "the rows differ", Fold: step.After, Table: row})
+}
+
+// plain is a row as the fold has it: how often it was rebuilt is not told by any log.
+func (p *part) plain(row []byte) ([]byte, error) {
+	return p.machine.rehead(row, func(h *codecs.Head) { h.Rebuilt = 0 })
+}
+
+// checkServed compares what HTTP serves at the offset that it shows.
+func (p *part) checkServed(step Step) error {
+	if !p.served {
+		return nil
+	}
+	target, err := p.rows.get(kindServed, step.Key)
+	if err != nil {
+		return err
+	}
+	if target == nil || numberOf(target) < step.Offset {
+		if step.Offset >= p.committed {
+			return nil
+		}
+		return p.rows.put(kindBehind, step.Key, number(step.Offset))
+	}
+	if numberOf(target) != step.Offset {
+		return nil
+	}
+	if err := p.rows.put(kindShown, step.Key, []byte{1}); err != nil {
+		return err
+	}
+	p.shown++
+	return p.compareServed(step.Key, step.After, digest(target[8:]))
+}
+
+// compareServed compares the digest of what is served of a row with what should be.
+func (p *part) compareServed(key string, row []byte, got digest) error {
+	body, shown, err := p.Served.Render(p.machine.Table, key, row)
+	if err != nil {
+		return err
+	}
+	if !shown {
+		return p.unequal(Difference{Key: key, Problem: "HTTP serves what has no row to be seen", Fold: row})
+	}
+	want, err := digestOfJSON(body)
+	if err != nil {
+		return err
+	}
+	if want != got {
+		return p.unequal(Difference{Key: key, Problem: "HTTP serves something else than " + string(body), Fold: row})
+	}
+	return nil
+}
+
+// checkRest looks at what the fold did not come across: rows that should not be, and what HTTP serves.
+func (p *part) checkRest(ctx context.Context) error {
+	err := p.rows.each(kindTable, func(key string, row []byte) error {
+		if done, err := p.rows.get(kindDone, key); err != nil || done != nil {
+			return err
+		}
+		head, err := codecs.DecodeHead(row)
+		if err != nil {
+			return err
+		}
+		if p.halted != nil && head.Applied >= p.halted.At {
+			return nil // beyond what this program can fold
+		}
+		fold, err := p.rows.get(kindFold, key)
+		if err != nil {
+			return err
+		}
+		if told, err := p.rows.get(kindUnequal, key); err != nil || told != nil {
+			return err
+		}
+		return p.unequal(Difference{Key: key, Fold: fold, Table: row,
+			Problem: fmt.Sprintf("the table's row claims to have taken in offset %d last, and no message there is its", head.Applied)})
+	})
+	if err != nil || !p.served {
+		return err
+	}
+	if err := p.checkBehind(ctx); err != nil {
+		return err
+	}
+	return p.rows.each(kindServed, func(key string, target []byte) error {
+		if shown, err := p.rows.get(kindShown, key); err != nil || shown != nil {
+			return err
+		}
+		if p.halted != nil && numberOf(target) >= p.halted.At {
+			return nil
+		}
+		fold, err := p.rows.get(kindFold, key)
+		if err != nil {
+			return err
+		}
+		return p.unequal(Difference{Key: key, Fold: fold, Problem: fmt.Sprintf("HTTP serves version %d of it, which the log doesn't make", numberOf(target))})
+	})
+}
+
+// checkBehind asks again for what HTTP served too little of: it follows the table, a moment behind.
+func (p *part) checkBehind(ctx context.Context) error {
+	return p.rows.each(kindBehind, func(key string, least []byte) error {
+		row, err := p.rows.get(kindFold, key)
+		if err != nil {
+			return err
+		}
+		if _, shown, err := p.Served.Render(p.machine.Table, key, row); err != nil || !shown {
+			return err
+		}
+		version, body, found, err := p.Served.Get(ctx, p.machine.Table, key)
+		switch {
+		case err != nil:
+			return fmt.Errorf("asking HTTP for %q: %w", key, err)
+		case !found:
+			return p.unequal(Difference{Key: key, Problem: "HTTP doesn't serve it", Fold: row})
+		case version < numberOf(least):
+			return p.unequal(Difference{Key: key, Fold: row,
+				Problem: fmt.Sprintf("HTTP serves version %d of it, and offset %d is committed", version, numberOf(least))})
+		}
+		head, err := codecs.DecodeHead(row)
+		if err != nil || head.Applied != version {
+			return err // ahead of what was folded
+		}
+		got, err := digestOfJSON(body)
+		if err != nil {
+			return err
+		}
+		if err := p.rows.put(kindShown, key, []byte{1}); err != nil {
+			return err
+		}
+		p.shown++
+		return p.compareServed(key, row, got)
+	})
+}
+
+// checkStock holds the stock against its own totals, after each message.
+func (p *part) checkStock(step Step) error {
+	_, s, err := codecs.DecodeInventoryRow(step.After)
+	if err != nil {
+		return err
+	}
+	if s.Received+s.Adjusted == s.OnHand()+s.Shipped && s.Available() >= 0 {
+		return nil
+	}
+	return p.unequal(Difference{Key: step.Key, At: step.Offset, Fold: step.After,
+		Problem: fmt.Sprintf("received %d + adjusted %d is not on hand %d + shipped %d", s.Received, s.Adjusted, s.OnHand(), s.Shipped)})
+}
+
+// unequal tells a difference of a key, once a key.
+func (p *part) unequal(d Difference) error {
+	if told, err := p.rows.get(kindUnequal, d.Key); err != nil || told != nil {
+		return err
+	}
+	p.tell(d)
+	return p.rows.put(kindUnequal, d.Key, []byte{1})
+}
+
+func (p *part) tell(d Difference) {
+	if len(p.differences) == mostTold {
+		p.hidden++
+		return
+	}
+	d.Topic, d.Partition, d.Log, d.machine = p.machine.Table, p.partition, p.machine.Log, p.machine
+	p.differences = append(p.differences, d)
+}

@@ -1,0 +1,164 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"stockflow/broker"
+	"stockflow/codecs"
+	"stockflow/engine"
+)
+
+// What a part's scratch holds.
+const (
+	kindFold    kind = 'f' // the rows as folded
+	kindTable   kind = 't' // the rows as the changelog has them, the newest of each key
+	kindServed  kind = 's' // version and digest of what HTTP serves
+	kindDone    kind = 'd' // keys of kindTable that were compared
+	kindShown   kind = 'h' // keys of kindServed that were compared
+	kindBehind  kind = 'b' // keys of which HTTP served less than is committed; the last offset below the cut
+	kindSent    kind = 'o' // outputs of what may not have been committed, by offset and index
+	kindUnequal kind = 'u' // keys of which a difference was told
+)
+
+// part is one partition of a table.
+type part struct {
+	*work
+	machine    Machine
+	partition  int32
+	log, table extent
+	committed  int64 // every message below is certainly in the table; -1 for none
+	cut        int64 // of a rebuilding
+	served     bool  // HTTP serves the table
+	rows       *scratch
+
+	halted      *Difference // at a message that no fold of this program gets past
+	compared    int64       // rows of the changelog
+	shown       int64       // rows that HTTP serves
+	folded      int64       // messages
+	digest      [2]digest   // of the rows compared: of the fold, of the table
+	differences []Difference
+	hidden      int64 // differences beyond the first mostTold
+}
+
+// verify folds the part and compares.
+func (p *part) verify(ctx context.Context) error {
+	if err := p.readTable(ctx); err != nil {
+		return err
+	}
+	if err := p.foldLog(ctx, p.log.end, p.check); err != nil {
+		return err
+	}
+	if err := p.checkRest(ctx); err != nil {
+		return err
+	}
+	return p.findFirst(ctx)
+}
+
+// readTable takes in the newest row of each key. A row without value is a row that was taken away.
+func (p *part) readTable(ctx context.Context) error {
+	return broker.Read(ctx, p.Conn, p.machine.Table, p.partition, p.table.start, p.table.end, func(r *kgo.Record) error {
+		p.count()
+		key := string(r.Key)
+		if r.Value == nil {
+			return p.rows.put(kindTable, key, nil)
+		}
+		head, err := codecs.DecodeHead(r.Value)
+		if err != nil {
+			p.tell(Difference{Key: key, Problem: fmt.Sprintf("the row at offset %d of the changelog does not decode: %v", r.Offset, err), At: r.Offset})
+			return p.rows.put(kindUnequal, key, []byte{1})
+		}
+		if old, err := p.rows.get(kindTable, key); err != nil {
+			return err
+		} else if old != nil {
+			if oldHead, err := codecs.DecodeHead(old); err == nil && oldHead.Newer(head) {
+				return nil
+			}
+		}
+		return p.rows.put(kindTable, key, r.Value)
+	})
+}
+
+// foldLog folds the log up to end, or to a message that this program can't take, and calls each for every message. An
+// error of each ends it before the message's row is taken in.
+func (p *part) foldLog(ctx context.Context, end int64, each func(step Step) error) error {
+	var stop error = errHalted
+	var at engine.Record
+	world := World{
+		Partitions: p.reach.partitions,
+		Reaches:    func(o codecs.Origin) (bool, error) { return p.reached(at, o) },
+		Row:        func(key string) ([]byte, error) { return p.rows.get(kindFold, key) },
+	}
+	err := broker.Read(ctx, p.Conn, p.machine.Log, p.partition, p.log.start, end, func(r *kgo.Record) error {
+		p.count()
+		at = RecordOf(r)
+		step, err := p.machine.Fold(at, world)
+		if err != nil {
+			return fmt.Errorf("folding offset %d of %s/%d: %w", r.Offset, p.machine.Log, p.partition, err)
+		}
+		p.folded++
+		if step.Verdict == engine.Halt {
+			p.halted = &Difference{At: r.Offset, Problem: step.Reason}
+			return stop
+		}
+		if err := each(step); err != nil || step.Verdict != engine.Taken {
+			return err
+		}
+		return p.rows.put(kindFold, step.Key, step.After)
+	})
+	if err == stop {
+		return nil
+	}
+	return err
+}
+
+// errHalted ends the reading of a partition at a message that this program can't take.
+var errHalted = fmt.Errorf("%w: this program can't take a message", ErrUncheckable)
+
+// reached tells whether the log of an origin reached beyond it when the message was taken. A log grows, so what is there
+// now doesn't tell; the dead letter does that a message with such an origin became.
+func (p *part) reached(r engine.Record, _ codecs.Origin) (bool, error) {
+	reason, err := p.letters.get(kindLetter, letterKey(p.machine.Log, r.Partition, r.Offset))
+	return !strings.HasSuffix(string(reason), engine.BeyondEnd), err
+}
+
+// RecordOf is a record as a machine takes it.
+func RecordOf(r *kgo.Record) engine.Record {
+	record := engine.Record{Partition: r.Partition, Offset: r.Offset, At: r.Timestamp.UnixMilli(), Key: string(r.Key), Value: r.Value}
+	for _, h := range r.Headers {
+		switch h.Key {
+		case codecs.HeaderOrigin:
+			record.Origin = h.Value
+		case codecs.HeaderRedrive:
+			record.Redrive = h.Value
+		}
+	}
+	return record
+}
+
+// readLetters takes in which messages became dead letters, and why.
+func (w *work) readLetters(ctx context.Context) error {
+	for n, e := range w.reach.logs[lettersLog] {
+		err := broker.Read(ctx, w.Conn, lettersLog, int32(n), e.start, e.end, func(r *kgo.Record) error {
+			l, err := codecs.DecodeDeadLetter(r.Value)
+			if err != nil || l.Redrive != nil {
+				return nil // nobody's, or a note
+			}
+			return w.letters.put(kindLetter, letterKey(l.Topic, l.Partition, l.Offset), []byte(l.Reason))
+		})
+		if err != nil {
+			return fmt.Errorf("reading %s/%d: %w", lettersLog, n, err)
+		}
+	}
+	return w.letters.flush()
+}
+
+const (
+	lettersLog      = engine.Letters
+	kindLetter kind = 'l'
+)
+
+func (p *part) count() { p.Progress.add(1) }

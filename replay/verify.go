@@ -1,0 +1,183 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"golang.org/x/sync/errgroup"
+
+	"stockflow/broker"
+)
+
+// Verification says what to verify, and against what.
+type Verification struct {
+	Conn     broker.Connection
+	Machines []Machine // whose tables; what holds across tables is looked at only if all are there
+	Dir      string    // where what is folded is kept meanwhile, in a directory of its own
+	Served   *Served   // what HTTP serves; nil if it isn't to be asked
+	Progress *Progress // nil if nobody watches
+}
+
+// Served is what HTTP serves of the tables.
+type Served struct {
+	// List calls each with everything that is served of a table: the row's JSON, and its version. It reports false for a
+	// table that isn't served.
+	List func(ctx context.Context, table string, each func(key string, version int64, body []byte) error) (bool, error)
+	// Get asks for one row; found is false for a 404.
+	Get func(ctx context.Context, table, key string) (version int64, body []byte, found bool, err error)
+	// Render is what should be served of a row; shown is false for one that is answered with a 404.
+	Render func(table, key string, row []byte) (body []byte, shown bool, err error)
+}
+
+// Verify folds the logs of tables from their start, and compares the rows with those of the changelogs, and with what
+// HTTP serves, each at the offset that it has taken in. Others may write meanwhile. It sends nothing.
+//
+// The error wraps ErrUncheckable if the logs are not all there, or are beyond this program; whatever else it is, nothing
+// is known of the tables either.
+func (v Verification) Verify(ctx context.Context) (report *Report, err error) {
+	w, err := v.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, w.end()) }()
+	if err := w.survey(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.each(ctx, (*part).verify); err != nil {
+		return nil, err
+	}
+	for _, p := range w.parts {
+		w.report.add(p)
+	}
+	if len(v.Machines) == len(Machines) {
+		if err := w.settle(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return w.report, nil
+}
+
+// work is one verification, or one rebuilding, under way.
+type work struct {
+	Verification
+	reach   survey
+	admin   surveyor
+	client  interface{ Close() }
+	letters *scratch
+	parts   []*part // in the order of the machines, then of the partitions
+	report  *Report
+	turns   atomic.Int64 // see turn
+}
+
+func (v Verification) begin(ctx context.Context) (*work, error) {
+	client, err := v.Conn.Client()
+	if err != nil {
+		return nil, err
+	}
+	w := &work{Verification: v, admin: surveyor{kadm.NewClient(client)}, client: client, report: &Report{}}
+	n, err := w.admin.partitionsOf(ctx, v.Machines)
+	if err != nil {
+		client.Close()
+		return nil, err
+	}
+	w.reach.partitions = n
+	if w.letters, err = newScratch(v.Dir); err != nil {
+		client.Close()
+		return nil, err
+	}
+	for _, m := range v.Machines {
+		for p := range n {
+			rows, err := newScratch(v.Dir)
+			if err != nil {
+				return nil, errors.Join(err, w.end())
+			}
+			w.parts = append(w.parts, &part{work: w, machine: m, partition: p, rows: rows})
+		}
+	}
+	return w, nil
+}
+
+// end throws away what was folded.
+func (w *work) end() error {
+	w.client.Close()
+	errs := []error{w.letters.close()}
+	for _, p := range w.parts {
+		errs = append(errs, p.rows.close())
+	}
+	return errors.Join(errs...)
+}
+
+// part returns the part of a key.
+func (w *work) part(machine int, key string) *part {
+	n := w.reach.partitions
+	return w.parts[int32(machine)*n+broker.Partition([]byte(key), n)]
+}
+
+// each does something for all parts, as many at a time as there are processors.
+func (w *work) each(ctx context.Context, do func(*part, context.Context) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, p := range w.parts {
+		g.Go(func() error {
+			if err := do(p, ctx); err != nil {
+				return fmt.Errorf("%s/%d: %w", p.machine.Table, p.partition, err)
+			}
+			return p.rows.flush()
+		})
+	}
+	return g.Wait()
+}
+
+// survey finds out how far everything reaches, in the order that survey wants, and takes in what HTTP serves and what
+// became a dead letter.
+func (w *work) survey(ctx context.Context) (err error) {
+	s := &w.reach
+	if s.committed, err = w.admin.committed(ctx, w.Machines, s.partitions); err != nil {
+		return err
+	}
+	if err := w.readServed(ctx); err != nil {
+		return err
+	}
+	if s.tables, err = w.admin.extents(ctx, tablesOf(w.Machines)...); err != nil {
+		return err
+	}
+	if s.logs, err = w.admin.extents(ctx, append(logsOf(w.Machines), lettersLog)...); err != nil {
+		return err
+	}
+	if err := whole(s.logs, logsOf(w.Machines)...); err != nil {
+		return err
+	}
+	for _, p := range w.parts {
+		p.log, p.table = s.logs[p.machine.Log][p.partition], s.tables[p.machine.Table][p.partition]
+		p.committed = s.committed[p.machine.Name][p.partition]
+		w.Progress.expect(p.log.end - p.log.start + p.table.end - p.table.start)
+	}
+	return w.readLetters(ctx)
+}
+
+// readServed takes in what HTTP serves.
+func (w *work) readServed(ctx context.Context) error {
+	if w.Served == nil {
+		return nil
+	}
+	for i, m := range w.Machines {
+		served, err := w.Served.List(ctx, m.Table, func(key string, version int64, body []byte) error {
+			d, err := digestOfJSON(body)
+			if err != nil {
+				return err
+			}
+			return w.part(i, key).rows.put(kindServed, key, append(number(version), d[:]...))
+		})
+		if err != nil {
+			return fmt.Errorf("reading what HTTP serves of %s: %w", m.Table, err)
+		}
+		for p := range w.reach.partitions {
+			w.parts[int32(i)*w.reach.partitions+p].served = served
+		}
+	}
+	return nil
+}
