@@ -180,6 +180,17 @@ func (i *instance) leave(l *lane) {
 
 // checkReach refuses logs that are shorter than what was taken from them.
 func (i *instance) checkReach(l *lane) error {
+	err := i.checkClaims(l)
+	if !errors.Is(err, ErrLogCut) {
+		return err
+	}
+	if err := l.claims(); err != nil {
+		return err
+	}
+	return i.checkClaims(l)
+}
+
+func (i *instance) checkClaims(l *lane) error {
 	claims := map[source]int64{{i.input, l.partition}: l.applied}
 	for s, offset := range l.seen {
 		claims[s] = max(claims[s], offset)

@@ -17,6 +17,9 @@ var ErrLogCut = errors.New("a log is shorter than what was taken from it")
 type recovery struct {
 	owned bool            // guarded by lane.mu
 	stale map[string]bool // keys whose last record is not their newest
+	// unread are the keys of which a record does not decode, with what is wrong with it. Whether it was the newest is not
+	// known until one follows that is.
+	unread map[string]error
 	// How far the rows say that logs reach, to be held against how far they do.
 	applied int64
 	seen    map[source]int64
@@ -29,7 +32,7 @@ type source struct {
 }
 
 func (r *recovery) init() {
-	r.stale, r.seen, r.applied = map[string]bool{}, map[source]int64{}, noOffset
+	r.stale, r.unread, r.seen, r.applied = map[string]bool{}, map[string]error{}, map[source]int64{}, noOffset
 }
 
 // recover takes one changelog record into the store: the newer row of a key stays, whichever comes last.
@@ -38,12 +41,14 @@ func (l *lane) recover(key string, value []byte, offset int64) error {
 	l.next = offset + 1
 	l.mu.Unlock()
 	if value == nil {
+		l.readable(key)
 		l.unstale(key)
 		return l.store.Delete(key)
 	}
 	head, err := codecs.DecodeHead(value)
 	if err != nil {
-		return fmt.Errorf("the row of %q at offset %d of the changelog does not decode: %w", key, offset, err)
+		l.unreadable(key, fmt.Errorf("the row of %q at offset %d of the changelog does not decode: %w; stockflow replay makes it anew from the log", key, offset, err))
+		return nil
 	}
 	l.reach(head)
 	old, err := l.store.Get(key)
@@ -60,8 +65,24 @@ func (l *lane) recover(key string, value []byte, offset int64) error {
 			return nil
 		}
 	}
+	l.readable(key)
 	l.unstale(key)
 	return l.store.Set(key, value)
+}
+
+// unreadable and readable keep the store pinned while a record that does not decode may be a key's newest.
+func (l *lane) unreadable(key string, why error) {
+	if l.unread[key] == nil {
+		l.store.Pin()
+	}
+	l.unread[key] = why
+}
+
+func (l *lane) readable(key string) {
+	if l.unread[key] != nil {
+		delete(l.unread, key)
+		l.store.Unpin()
+	}
 }
 
 // restale and unstale keep the store pinned while the last record of a key is not its newest: who dies now and
@@ -89,8 +110,34 @@ func (l *lane) reach(h codecs.Head) {
 	}
 }
 
+// claims are the furthest offsets that the newest rows of the lane claim to have taken in: those that reach has
+// remembered may be claims of rows that a replay has replaced.
+func (l *lane) claims() error {
+	rows, err := l.store.Iterator()
+	if err != nil {
+		return err
+	}
+	defer rows.Release()
+	l.applied, l.seen = noOffset, map[source]int64{}
+	for rows.Next() {
+		value, err := rows.Value()
+		if err != nil {
+			return err
+		}
+		head, err := codecs.DecodeHead(value)
+		if err != nil {
+			return fmt.Errorf("the row of %q in the store does not decode: %w", rows.Key(), err)
+		}
+		l.reach(head)
+	}
+	return rows.Err()
+}
+
 // own ends the recovery: the lane may write, first the rows whose last record is not their newest.
 func (l *lane) own() error {
+	for _, key := range slices.Sorted(maps.Keys(l.unread)) {
+		return l.unread[key]
+	}
 	l.store.Own()
 	l.mu.Lock()
 	if offset, _ := l.store.GetOffset(noOffset); l.next <= offset {

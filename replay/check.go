@@ -45,7 +45,7 @@ func (p *part) checkLetter(step Step) error {
 	}
 	reason, err := p.letters.get(kindLetter, letterKey(p.machine.Log, p.partition, step.Offset))
 	if err == nil && reason == nil {
-		p.tell(Difference{Key: step.Key, At: step.Offset, Problem: "the message can't be taken (" + step.Reason + "), and there is no dead letter of it"})
+		p.tell(Difference{Key: step.Key, At: step.Offset, Parted: true, Problem: "the message can't be taken (" + step.Reason + "), and there is no dead letter of it"})
 	}
 	return err
 }
@@ -142,7 +142,17 @@ func (p *part) compareServed(key string, row []byte, got digest) error {
 
 // checkRest looks at what the fold did not come across: rows that should not be, and what HTTP serves.
 func (p *part) checkRest(ctx context.Context) error {
-	err := p.rows.each(kindTable, func(key string, row []byte) error {
+	err := p.rows.each(kindUnread, func(key string, problem []byte) error {
+		fold, err := p.rows.get(kindFold, key)
+		if err != nil {
+			return err
+		}
+		return p.unequal(Difference{Key: key, Problem: string(problem), Fold: fold})
+	})
+	if err != nil {
+		return err
+	}
+	err = p.rows.each(kindTable, func(key string, row []byte) error {
 		if done, err := p.rows.get(kindDone, key); err != nil || done != nil {
 			return err
 		}
@@ -229,7 +239,7 @@ func (p *part) checkStock(step Step) error {
 	if s.Received+s.Adjusted == s.OnHand()+s.Shipped && s.Available() >= 0 {
 		return nil
 	}
-	return p.unequal(Difference{Key: step.Key, At: step.Offset, Fold: step.After,
+	return p.unequal(Difference{Key: step.Key, At: step.Offset, Parted: true, Fold: step.After,
 		Problem: fmt.Sprintf("received %d + adjusted %d is not on hand %d + shipped %d", s.Received, s.Adjusted, s.OnHand(), s.Shipped)})
 }
 

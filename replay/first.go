@@ -31,7 +31,7 @@ func (t *trail) part(offset int64) {
 func (p *part) findFirst(ctx context.Context) error {
 	trails := map[string]*trail{}
 	for _, d := range p.differences {
-		if d.Key != "" && d.At == 0 {
+		if d.Key != "" && !d.Parted {
 			trails[d.Key] = &trail{rows: map[int64][]byte{}, last: -1, first: -1}
 		}
 	}
@@ -48,8 +48,6 @@ func (p *part) findFirst(ctx context.Context) error {
 		d := &p.differences[i]
 		if t := trails[d.Key]; t != nil && t.first >= 0 {
 			d.At, d.Parted = t.first, true
-		} else if d.At > 0 {
-			d.Parted = true
 		}
 	}
 	return nil
@@ -58,7 +56,11 @@ func (p *part) findFirst(ctx context.Context) error {
 func (p *part) readTrails(ctx context.Context, trails map[string]*trail) error {
 	return broker.Read(ctx, p.Conn, p.machine.Table, p.partition, p.table.start, p.table.end, func(r *kgo.Record) error {
 		t := trails[string(r.Key)]
-		if t == nil || r.Value == nil {
+		if t == nil {
+			return nil
+		}
+		if r.Value == nil { // from here on there is none
+			t.rows, t.last = map[int64][]byte{}, -1
 			return nil
 		}
 		head, err := codecs.DecodeHead(r.Value)

@@ -21,6 +21,7 @@ const (
 	kindShown   kind = 'h' // keys of kindServed that were compared
 	kindBehind  kind = 'b' // keys of which HTTP served less than is committed; the last offset below the cut
 	kindSent    kind = 'o' // outputs of what may not have been committed, by offset and index
+	kindUnread  kind = 'x' // keys whose last record in the changelog does not decode, with what is wrong
 	kindUnequal kind = 'u' // keys of which a difference was told
 )
 
@@ -62,24 +63,29 @@ func (p *part) verify(ctx context.Context) error {
 func (p *part) readTable(ctx context.Context) error {
 	return broker.Read(ctx, p.Conn, p.machine.Table, p.partition, p.table.start, p.table.end, func(r *kgo.Record) error {
 		p.count()
-		key := string(r.Key)
-		if r.Value == nil {
-			return p.rows.put(kindTable, key, nil)
-		}
-		head, err := codecs.DecodeHead(r.Value)
-		if err != nil {
-			p.tell(Difference{Key: key, Problem: fmt.Sprintf("the row at offset %d of the changelog does not decode: %v", r.Offset, err), At: r.Offset})
-			return p.rows.put(kindUnequal, key, []byte{1})
-		}
-		if old, err := p.rows.get(kindTable, key); err != nil {
-			return err
-		} else if old != nil {
-			if oldHead, err := codecs.DecodeHead(old); err == nil && oldHead.Newer(head) {
-				return nil
-			}
-		}
-		return p.rows.put(kindTable, key, r.Value)
+		return p.readRow(string(r.Key), r.Value, r.Offset)
 	})
+}
+
+// readRow takes in a record of the changelog, as recovery does: what is newer stays, whichever comes last.
+func (p *part) readRow(key string, row []byte, offset int64) error {
+	head, err := codecs.DecodeHead(row)
+	if row != nil && err != nil {
+		return p.rows.put(kindUnread, key, fmt.Appendf(nil, "the row at offset %d of the changelog does not decode: %v", offset, err))
+	}
+	if row != nil {
+		old, err := p.rows.get(kindTable, key)
+		if err != nil {
+			return err
+		}
+		if oldHead, err := codecs.DecodeHead(old); old != nil && err == nil && oldHead.Newer(head) {
+			return nil
+		}
+	}
+	if err := p.rows.put(kindUnread, key, nil); err != nil {
+		return err
+	}
+	return p.rows.put(kindTable, key, row)
 }
 
 // foldLog folds the log up to end, or to a message that this program can't take, and calls each for every message. An

@@ -138,7 +138,6 @@ func (p *part) refold(ctx context.Context, landed landed) error {
 	if err := p.readTable(ctx); err != nil {
 		return err
 	}
-	p.differences = nil // a row that doesn't decode differs
 	end, furthest := p.committed, int64(-1)
 	if end < 0 {
 		end = p.log.end
@@ -304,7 +303,7 @@ func (w *writing) part(ctx context.Context, p *part, t *RebuiltTable) error {
 		if kept, err := p.rows.get(kindKept, key); err != nil || kept != nil {
 			return err
 		}
-		unreadable, err := p.rows.get(kindUnequal, key)
+		unreadable, err := p.rows.get(kindUnread, key)
 		if err != nil {
 			return err
 		}
@@ -340,7 +339,7 @@ func (w *writing) part(ctx context.Context, p *part, t *RebuiltTable) error {
 	if err := p.rows.each(kindTable, remove); err != nil {
 		return err
 	}
-	return p.rows.each(kindUnequal, func(key string, _ []byte) error {
+	return p.rows.each(kindUnread, func(key string, _ []byte) error {
 		if old, err := p.rows.get(kindTable, key); err != nil || old != nil {
 			return err
 		}

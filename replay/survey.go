@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // ErrUncheckable says that the tables can't be folded again: what it would take is not there.
@@ -33,7 +34,7 @@ func (s surveyor) committed(ctx context.Context, machines []Machine, partitions 
 	all := map[string][]int64{}
 	for _, m := range machines {
 		offsets, err := s.admin.FetchOffsets(ctx, m.Name)
-		if err != nil {
+		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // a group that never was has committed nothing
 			return nil, fmt.Errorf("asking what the group %s has committed: %w", m.Name, err)
 		}
 		all[m.Name] = make([]int64, partitions)

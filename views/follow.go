@@ -105,8 +105,11 @@ func (t *Table[S]) store(_ string, partition int32) (storage.Storage, error) {
 
 // takeIn is told each record of the changelog, once or more, in the order of its partition. A row gives way only to
 // one that is not older: an owner that lost its partition may go on to write old rows for a while. A record without
-// a row is no deletion, as rows are never deleted; it and one that can't be decoded leave the row as it was.
+// a row takes the row away, as a replay does with one that should not be; one that can't be decoded leaves it as it was.
 func (t *Table[S]) takeIn(ctx goka.UpdateContext, rows storage.Storage, key string, value []byte) error {
+	if value == nil {
+		return rows.Delete(key)
+	}
 	head, err := headOf(value)
 	if err != nil {
 		t.log.Error("a record of the changelog is no row", "partition", ctx.Partition(), "offset", ctx.Offset(), "error", err)

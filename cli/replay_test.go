@@ -1,0 +1,316 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"stockflow/broker"
+	"stockflow/codecs"
+	"stockflow/engine"
+	"stockflow/processors"
+	"stockflow/processors/inventory"
+	"stockflow/processors/order"
+)
+
+// told carries out a command line, and expects its exit code and texts in what it prints.
+func told(t *testing.T, code int, says []string, args ...string) string {
+	t.Helper()
+	var stdout, stderr strings.Builder
+	if got := run(args, &stdout, &stderr); got != code {
+		t.Errorf("%q ends with %d, expected %d: %s%s", args, got, code, stdout.String(), stderr.String())
+	}
+	for _, text := range says {
+		if !strings.Contains(stdout.String()+stderr.String(), text) {
+			t.Errorf("%q says %s%s\nexpected %q in it", args, stdout.String(), stderr.String(), text)
+		}
+	}
+	return stdout.String()
+}
+
+const allEqual = "every table is the fold of its log"
+
+// traded lets a server do a bit of everything in dir, and stops it.
+func traded(t *testing.T, dir string) {
+	t.Helper()
+	m := newMill(t, dir)
+	for i := range 10 {
+		m.client.want("POST", fmt.Sprintf("/v1/inventory/sku-%d/receipts", i), `{"quantity":5}`, 200)
+	}
+	for i := range 40 {
+		policy := []string{"all_or_nothing", "partial", "backorder"}[i%3]
+		m.client.want("POST", "/v1/orders", fmt.Sprintf(`{"order_id":"o-%d","policy":%q,"customer":{"id":"ada","email":"ada@example.org"},`+
+			`"lines":[{"sku":"sku-%d","quantity":2},{"sku":"sku-%d","quantity":1}]}`, i, policy, i%10, (i*7+1)%11), 201)
+	}
+	for i := range 5 {
+		if a := m.client.send("POST", fmt.Sprintf("/v1/shipments/o-%d/dispatch", i), `{"carrier":"DHL","tracking_number":"X1"}`); a.status >= 500 {
+			t.Errorf("a dispatch is answered with %d %s", a.status, a.text)
+		}
+	}
+	m.client.send("POST", "/v1/orders/o-3/cancel", "")
+	m.client.send("POST", "/v1/inventory/sku-2/adjustments", `{"quantity":-1,"reason":"loss"}`)
+	m.write(
+		&kgo.Record{Topic: processors.OrderEvents, Key: []byte("bad"), Value: []byte("not an order")},
+		&kgo.Record{Topic: processors.OrderEvents, Key: []byte("bad"), Value: nil},
+		&kgo.Record{Topic: processors.OrderEvents, Value: []byte(`{"placed":{"order_id":"no-key","lines":[{"sku":"sku-1","quantity":1}]}}`)},
+		&kgo.Record{Topic: processors.OrderEvents, Key: []byte("early"), Value: []byte(`{"placed":{"lines":[{"sku":"sku-1","quantity":1}]}}`),
+			Headers: []kgo.RecordHeader{{Key: codecs.HeaderOrigin, Value: codecs.EncodeOrigin(codecs.Origin{Log: processors.OrderEvents, Offset: 60})}}},
+	)
+	m.awaitLetters(3)
+	until(m, m.server.tables.Orders, "no-key", func(s order.State) bool { return s.Status > order.Pending })
+	told(t, 0, []string{allEqual, "over HTTP"}, "verify", "--data="+dir)
+	halt(t, m.server)
+	told(t, 0, []string{allEqual, "41 orders", "11 SKUs"}, "verify", "--data="+dir)
+}
+
+// opened gives do the broker of a directory whose server is stopped.
+func opened(t *testing.T, dir string, do func(broker.Connection, *kgo.Client)) {
+	t.Helper()
+	b, err := broker.OpenEmbedded(dir, broker.Unsynced(), broker.Logger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	client, err := b.Connection().Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	do(b.Connection(), client)
+}
+
+// produced writes records into the logs or tables of a directory whose server is stopped.
+func produced(t *testing.T, dir string, records ...*kgo.Record) {
+	t.Helper()
+	opened(t, dir, func(_ broker.Connection, client *kgo.Client) {
+		if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// rowOf returns the newest row of a key in a changelog.
+func rowOf(t *testing.T, conn broker.Connection, table, key string) (row []byte) {
+	t.Helper()
+	n := broker.Partition([]byte(key), 8)
+	client, err := conn.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ends, err := kadm.NewClient(client).ListEndOffsets(t.Context(), table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, _ := ends.Lookup(table, n)
+	err = broker.Read(t.Context(), conn, table, n, 0, end.Offset, func(r *kgo.Record) error {
+		if string(r.Key) == key {
+			row = r.Value
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row
+}
+
+// TestVerifyFindsWhatIsWrong, and replay mends it: after each kind of damage verify names the row and where it parts,
+// a dry run says the same and changes nothing, replay mends it, and Stockflow goes on from there.
+func TestVerifyFindsWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	whole := t.TempDir()
+	traded(t, whole)
+	table := func(table, key string, row []byte) *kgo.Record {
+		return &kgo.Record{Topic: table, Key: []byte(key), Value: row}
+	}
+	for name, c := range map[string]struct {
+		damage func(t *testing.T, conn broker.Connection) []*kgo.Record
+		says   []string
+	}{
+		"a row that says something else": {func(t *testing.T, conn broker.Connection) []*kgo.Record {
+			head, s, err := codecs.DecodeInventoryRow(rowOf(t, conn, processors.InventoryTable, "sku-1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Locations[0].OnHand++
+			return []*kgo.Record{table(processors.InventoryTable, "sku-1", codecs.EncodeInventoryRow(head, s))}
+		}, []string{`"sku-1": the rows differ`, "they part at offset"}},
+		"a row of nobody": {func(*testing.T, broker.Connection) []*kgo.Record {
+			return []*kgo.Record{table(processors.OrderTable, "nobody", codecs.EncodeOrderRow(codecs.Head{Applied: 7}, order.State{Status: order.Confirmed}))}
+		}, []string{`"nobody"`, "the log makes it:  none", "they part at offset 7"}},
+		"a row that was taken away": {func(*testing.T, broker.Connection) []*kgo.Record {
+			return []*kgo.Record{table(processors.ShipmentTable, "o-0", nil)}
+		}, []string{`"o-0": the row is missing`, "they part at offset"}},
+		"a row that claims what is to come": {func(t *testing.T, conn broker.Connection) []*kgo.Record {
+			head, s, err := codecs.DecodeOrderRow(rowOf(t, conn, processors.OrderTable, "o-7"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			head.Applied += 1000
+			return []*kgo.Record{table(processors.OrderTable, "o-7", codecs.EncodeOrderRow(head, s))}
+		}, []string{`"o-7"`, "they part at offset"}},
+		"a row that is not one": {func(*testing.T, broker.Connection) []*kgo.Record {
+			return []*kgo.Record{table(processors.InventoryTable, "sku-3", []byte("\xff"))}
+		}, []string{`"sku-3"`, "does not decode"}},
+		"all rows of a table": {func(t *testing.T, conn broker.Connection) []*kgo.Record {
+			deleted(t, conn, processors.InventoryTable)
+			return nil
+		}, []string{"the row is missing"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+				t.Fatal(err)
+			}
+			data := "--data=" + dir
+			opened(t, dir, func(conn broker.Connection, client *kgo.Client) {
+				if records := c.damage(t, conn); records != nil {
+					if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+			if name != "all rows of a table" { // the topic is not there
+				told(t, 1, c.says, "verify", data)
+				told(t, 0, []string{"dry run"}, "replay", "--all", "--dry-run", data)
+				told(t, 1, c.says, "verify", data)
+			}
+			told(t, 1, []string{"--yes"}, "replay", "--all", data)
+			told(t, 0, nil, "replay", "--all", "--yes", data)
+			told(t, 0, []string{allEqual}, "verify", data)
+			again := told(t, 0, nil, "replay", "--all", "--yes", data)
+			if strings.Contains(again, "was ") {
+				t.Errorf("a second replay changes %s", again)
+			}
+			m := newMill(t, dir)
+			m.client.want("POST", "/v1/inventory/sku-3/receipts", `{"quantity":5}`, 200)
+			m.client.want("POST", "/v1/orders", `{"order_id":"after","lines":[{"sku":"sku-3","quantity":1}]}`, 201)
+			told(t, 0, []string{allEqual, "over HTTP"}, "verify", data)
+			halt(t, m.server)
+		})
+	}
+}
+
+// deleted deletes a topic.
+func deleted(t *testing.T, conn broker.Connection, topic string) {
+	t.Helper()
+	client, err := conn.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if answer, err := kadm.NewClient(client).DeleteTopics(t.Context(), topic); err != nil || answer.Error() != nil {
+		t.Fatal(err, answer.Error())
+	}
+}
+
+// TestTablesThatContradictEachOtherAreFound: a message that a machine might have sent and none did is folded as any
+// other, so each table is the fold of its log, and still units are free that an order holds.
+func TestTablesThatContradictEachOtherAreFound(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	traded(t, dir)
+	m := newMill(t, dir)
+	_, value := codecs.EncodeInventoryEvent(inventory.Release{OrderID: "o-0", Takes: []inventory.Take{{Location: "main", Quantity: 1}}})
+	m.write(&kgo.Record{Topic: processors.InventoryEvents, Key: []byte("sku-5"), Value: value,
+		Headers: []kgo.RecordHeader{{Key: codecs.HeaderOrigin, Value: codecs.EncodeOrigin(codecs.Origin{Log: processors.OrderEvents, Partition: 1, Index: 9})}}})
+	m.write(receipt("sku-5", 1))
+	until(m, m.server.tables.Inventory, "sku-5", func(s inventory.State) bool { return s.Received == 6 })
+	told(t, 1, []string{`"sku-5"`, "are reserved, and open orders hold"}, "verify", "--data="+dir)
+	var report struct {
+		Differences []struct{ Table, Key, Problem string }
+	}
+	if text := told(t, 1, nil, "verify", "--json", "--data="+dir); json.Unmarshal([]byte(text), &report) != nil || len(report.Differences) == 0 || report.Differences[0].Key != "sku-5" {
+		t.Errorf("as JSON the report is %s", text)
+	}
+}
+
+// TestWhatHTTPServesIsVerified against a server that gives itself out for Stockflow.
+func TestReplayIsRefusedWhileSomebodyProcesses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	m := newMill(t, dir)
+	told(t, 1, []string{"the group has members", "stockflow-order at 127.0.0.1"}, "replay", "--all", "--yes", "--data="+dir)
+	halt(t, m.server)
+}
+
+// TestVerifyAndReplayNameWhatIsWrongWithTheirArguments.
+func TestVerifyAndReplayNameWhatIsWrongWithTheirArguments(t *testing.T) {
+	t.Parallel()
+	told(t, 2, []string{`there is no table "parcels"`, "shipment-table"}, "verify", "--table=parcels")
+	told(t, 2, []string{"no Stockflow's log"}, "verify", "--data="+t.TempDir())
+	told(t, 2, []string{"--table or --all"}, "replay", "--yes")
+	told(t, 2, []string{`there is no table "parcels"`}, "replay", "--table=parcels", "--yes")
+	told(t, 1, []string{"no Stockflow's log"}, "replay", "--all", "--yes", "--data="+t.TempDir())
+}
+
+// TestAnExpiredLogCanNotBeVerified, and its table is not rebuilt from what is left.
+func TestAnExpiredLogCanNotBeVerified(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	traded(t, dir)
+	opened(t, dir, func(_ broker.Connection, client *kgo.Client) {
+		cut := kadm.Offsets{}
+		cut.AddOffset(processors.OrderEvents, 2, 3, -1)
+		if answer, err := kadm.NewClient(client).DeleteRecords(t.Context(), cut); err != nil || answer.Error() != nil {
+			t.Fatal(err, answer.Error())
+		}
+	})
+	says := []string{"order-events/2 begins at offset 3"}
+	told(t, 2, says, "verify", "--data="+dir)
+	told(t, 1, says, "replay", "--all", "--yes", "--data="+dir)
+	told(t, 0, []string{"inventory-table"}, "verify", "--table=inventory", "--data="+dir)
+}
+
+// TestLostOffsetsAreFoundAgain: the groups' offsets are gone, and with one of them an output that was never sent. The
+// processors go on where it is missing, and it is sent once.
+func TestLostOffsetsAreFoundAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	traded(t, dir)
+	produced(t, dir, placement("late", "sku-9", "ada@example.org")) // nobody processes it
+	opened(t, dir, func(_ broker.Connection, client *kgo.Client) {
+		admin := kadm.NewClient(client)
+		for _, group := range []string{"order", "inventory", "shipment", "notification"} {
+			if answer, err := admin.DeleteGroup(t.Context(), group); err != nil || answer.Err != nil {
+				t.Fatal(err, answer.Err)
+			}
+		}
+	})
+	told(t, 0, []string{"no offset was committed"}, "replay", "--all", "--yes", "--data="+dir)
+	sent := ends(t, dir)
+	m := newMill(t, dir)
+	until(m, m.server.tables.Orders, "late", func(s order.State) bool { return s.Status > order.Pending })
+	told(t, 0, []string{allEqual, "42 orders"}, "verify", "--data="+dir)
+	halt(t, m.server)
+	now := ends(t, dir)
+	if n := now[processors.InventoryEvents] - sent[processors.InventoryEvents]; n != 1 {
+		t.Errorf("%d messages were sent to the stock for one line of an order", n)
+	}
+	if now[engine.Letters] != sent[engine.Letters] {
+		t.Error("dead letters were sent again")
+	}
+}
+
+// ends returns how many records topics have had.
+func ends(t *testing.T, dir string) (n map[string]int64) {
+	t.Helper()
+	n = map[string]int64{}
+	opened(t, dir, func(_ broker.Connection, client *kgo.Client) {
+		list, err := kadm.NewClient(client).ListEndOffsets(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		list.Each(func(e kadm.ListedOffset) { n[e.Topic] += e.Offset })
+	})
+	return n
+}
