@@ -150,24 +150,26 @@ func (g *Group) newInstance(life context.Context, client *kgo.Client, stop conte
 
 // options are goka's hooks, each of which mends something of it.
 func (g *Group) options(i *instance) []goka.ProcessorOption {
-	config := i.conn.Sarama("stockflow-" + g.name)
-	config.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{goka.CopartitioningStrategy}
+	name := "stockflow-" + g.name
+	config := func() *sarama.Config { return i.conn.Sarama(name) } // one for each client: goka writes into it
+	grouping := config()
+	grouping.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{goka.CopartitioningStrategy}
 	topics := goka.NewTopicManagerConfig()
 	topics.NoCreate = true
 	logger := gokaLog{i.log}
 	return []goka.ProcessorOption{
 		goka.WithLogger(logger),
-		goka.WithClientID(config.ClientID),
+		goka.WithClientID(name),
 		goka.WithHasher(broker.NewHasher()),
 		goka.WithNilHandling(goka.NilProcess), // a message without value is poison, and is said to be
 		goka.WithPartitionChannelSize(256),
-		goka.WithConsumerSaramaBuilder(goka.SaramaConsumerBuilderWithConfig(config)),
-		goka.WithTopicManagerBuilder(goka.TopicManagerBuilderWithConfig(config, topics)),
+		goka.WithConsumerSaramaBuilder(goka.SaramaConsumerBuilderWithConfig(config())),
+		goka.WithTopicManagerBuilder(goka.TopicManagerBuilderWithConfig(config(), topics)),
 		goka.WithStorageBuilder(i.buildStorage),
 		goka.WithUpdateCallback(i.update),
 		goka.WithProducerBuilder(i.buildProducer),
 		goka.WithConsumerGroupBuilder(func(brokers []string, group, clientID string) (sarama.ConsumerGroup, error) {
-			inner, err := goka.ConsumerGroupBuilderWithConfig(config)(brokers, group, clientID)
+			inner, err := goka.ConsumerGroupBuilderWithConfig(grouping)(brokers, group, clientID)
 			return consumerGroup{inner, i}, err
 		}),
 	}
