@@ -24,8 +24,7 @@ const (
 // different moments. As a key never changes, whoever walks from page to page sees each row that is selected during the
 // whole walk exactly once, however long it takes and whatever is written or restarted meanwhile.
 //
-// The error is an *ErrRecovering when the table can't be read, else something that the disk or a row's bytes have at
-// fault.
+// The error is an *ErrRecovering when the table can't be read, else something that a row's bytes have at fault.
 func (t *Table[S]) List(sel Selection[S], after string, limit int) (page []Entry[S], next string, err error) {
 	t.mu.RLock() // until the rows are read, so that no store is closed under them
 	defer t.mu.RUnlock()
@@ -35,7 +34,7 @@ func (t *Table[S]) List(sel Selection[S], after string, limit int) (page []Entry
 	m, err := t.merge(sel, after)
 	defer m.release()
 	if err != nil {
-		return nil, "", t.unlisted(err)
+		return nil, "", t.unread(err)
 	}
 	return t.collect(m, sel.match, limit)
 }
@@ -49,7 +48,7 @@ func (t *Table[S]) collect(m *merge, match func(S) bool, limit int) (page []Entr
 		}
 		key, data, err := m.next()
 		if err != nil {
-			return nil, "", t.unlisted(err)
+			return nil, "", t.unread(err)
 		}
 		head, state, err := t.decode(data)
 		if err != nil {
@@ -61,12 +60,6 @@ func (t *Table[S]) collect(m *merge, match func(S) bool, limit int) (page []Entr
 		}
 	}
 	return page, "", nil
-}
-
-// unlisted is what is said of a store that can't be read. It is opened again, as in read.
-func (t *Table[S]) unlisted(err error) error {
-	t.broken(err)
-	return fmt.Errorf("listing %s: %w", t.name, err)
 }
 
 // merge walks over what was found in all partitions, under all terms, in the order of the keys. It is a heap of those

@@ -65,7 +65,7 @@ func NewTable[S any](name string, decode func([]byte) (codecs.Head, S, error), c
 }
 
 // Get returns the row of key, as new as anything the table has taken in. The error is an *ErrRecovering when the
-// table can't be read, else something that the disk or the row's bytes have at fault.
+// table can't be read, else something that the row's bytes have at fault.
 func (t *Table[S]) Get(key string) (Row[S], error) {
 	data, err := t.read(key)
 	if err != nil || data == nil {
@@ -87,10 +87,16 @@ func (t *Table[S]) read(key string) ([]byte, error) {
 	}
 	data, err := t.partitionOf(key).Get(key)
 	if err != nil {
-		t.broken(err) // a store that can't be read is opened again, and set aside if it is damaged
-		return nil, fmt.Errorf("reading the row of %q in %s: %w", key, t.name, err)
+		return nil, t.unread(err)
 	}
 	return data, nil
+}
+
+// unread is what is said of a store that can't be read. It is opened again, and set aside if it is damaged; until then the
+// table is one that recovers.
+func (t *Table[S]) unread(err error) error {
+	t.broken(fmt.Errorf("reading from %s: %w", t.name, err)) // who is told of it there writes it into the log
+	return &ErrRecovering{t.name, "its store to be opened again"}
 }
 
 // partitionOf returns the partition that key is on. The caller holds mu, and there are partitions.
