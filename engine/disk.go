@@ -89,8 +89,12 @@ func isDamage(err error) bool {
 	return ldberrors.IsCorrupted(err) || errors.Is(err, os.ErrNotExist)
 }
 
+// keptAside is how many damaged directories are kept of a store. A disk that is full tears one after the other, and should not be
+// filled with them.
+const keptAside = 3
+
 func setAside(dir, refill string, log func(msg string, args ...any), cause error) error {
-	for n := 1; ; n++ {
+	for n := 1; n <= keptAside; n++ {
 		aside := fmt.Sprintf("%s.damaged-%d", dir, n)
 		if _, err := os.Stat(aside); err == nil {
 			continue
@@ -101,6 +105,11 @@ func setAside(dir, refill string, log func(msg string, args ...any), cause error
 		log("a damaged store was set aside; "+refill, "store", dir, "aside", aside, "cause", cause)
 		return nil
 	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("removing a damaged store: %w", err)
+	}
+	log("a damaged store was removed, as others of it were set aside before; "+refill, "store", dir, "cause", cause)
+	return nil
 }
 
 func markPath(dir string) string { return filepath.Join(dir, "DAMAGED") }

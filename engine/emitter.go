@@ -16,6 +16,7 @@ import (
 type Emitter struct {
 	client     *kgo.Client
 	partitions int32
+	room       func() error
 }
 
 // Position is where a record landed.
@@ -40,14 +41,21 @@ func NewEmitter(conn broker.Connection, partitions int32) (*Emitter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Emitter{client: client, partitions: partitions}, nil
+	return &Emitter{client: client, partitions: partitions, room: func() error { return nil }}, nil
 }
+
+// Heed has Emit ask room before it sends anything. While that returns an error, nothing is sent: whoever would wait
+// for a log that takes nothing is told so at once. It is to be called before the emitter is used.
+func (e *Emitter) Heed(room func() error) { e.room = room }
 
 // Emit sends a message and waits until the log has it on all its replicas. Its errors are ErrUnknown and
 // ErrUnreachable; it answers within 4 seconds.
 func (e *Emitter) Emit(ctx context.Context, o Output, headers ...codecs.Header) (Position, error) {
 	if err := checkSize(o.Log, o.Key, o.Value); err != nil {
 		return Position{}, errors.Join(ErrUnreachable, err)
+	}
+	if err := e.room(); err != nil {
+		return Position{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	record := &kgo.Record{
 		Topic: o.Log, Key: []byte(o.Key), Value: o.Value,

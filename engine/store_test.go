@@ -129,46 +129,72 @@ func TestADamagedStoreIsSetAside(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "0")
 			fill(t, dir)
 			damage(t, dir)
-			rows := readAll(t, dir)
+			rows, said := readAll(dir)
 			if rows == fillRows {
-				return // the damage was in what had been merged or dropped
+				t.Fatal("the damage was in what nobody reads")
 			}
-			s := newStore(t, dir)
+			s := NewStore(dir, func(msg string, _ ...any) { said += msg })
+			must(t, s.Open())
+			defer s.Close()
 			if offset, _ := s.GetOffset(-3); offset != -3 {
 				t.Errorf("%d of %d rows can be read, and the offset says %d", rows, fillRows, offset)
 			}
+			if n := strings.Count(said, "a damaged store was set aside"); n != 1 || len(glob(t, dir, "../0.damaged-*")) != 1 {
+				t.Errorf("that it was set aside is said %d times: %q", n, said)
+			}
+			must(t, s.Set("key-7", []byte("again"))) // as from the changelog
+			must(t, s.SetOffset(7))
+			must(t, s.flush())
+			check(t, s, "key-7=again", 7)
 		})
+	}
+}
+
+// A disk that is full tears a store each time that it is opened. It is not filled up with what was set aside.
+func TestFewDamagedStoresAreKept(t *testing.T) {
+	dir, said := filepath.Join(t.TempDir(), "0"), 0
+	for range 2 * keptAside {
+		must(t, os.Mkdir(dir, 0o755))
+		must(t, setAside(dir, "", func(string, ...any) { said++ }, nil))
+	}
+	if aside := glob(t, filepath.Dir(dir), "*"); len(aside) != keptAside || said != 2*keptAside {
+		t.Errorf("there are %v, and it was said %d times", aside, said)
 	}
 }
 
 const fillRows = 40_000
 
-// fill makes a store with tables and a journal.
+// fill makes a store with tables and, as an open store starts a new one, a journal that holds the last rows.
 func fill(t *testing.T, dir string) {
-	s := newStore(t, dir)
-	for i := range fillRows {
-		must(t, s.Set(fmt.Sprintf("key-%d", i), fmt.Appendf(nil, "%0100d", i*i)))
-		must(t, s.SetOffset(int64(i)))
+	const last = fillRows - 10
+	for _, rows := range [][2]int{{0, last}, {last, fillRows}} {
+		s := newStore(t, dir)
+		for i := rows[0]; i < rows[1]; i++ {
+			must(t, s.Set(fmt.Sprintf("key-%d", i), fmt.Appendf(nil, "%0100d", i*i)))
+			must(t, s.SetOffset(int64(i)))
+		}
+		must(t, s.Close())
 	}
-	must(t, s.Close())
 }
 
-// readAll opens the store and reads every row, as a run does sooner or later, and returns how many it found.
-func readAll(t *testing.T, dir string) int {
-	s := NewStore(dir, func(string, ...any) {})
-	must(t, s.Open())
+// readAll opens the store and reads every row, as a run does sooner or later, and returns how many it found and what it
+// said.
+func readAll(dir string) (found int, said string) {
+	s := NewStore(dir, func(msg string, _ ...any) { said += msg })
+	if s.Open() != nil {
+		return 0, said // it has read some already, and noted that it is damaged
+	}
 	defer s.Close()
-	found := 0
 	for i := range fillRows {
 		v, err := s.Get(fmt.Sprintf("key-%d", i))
 		if err != nil {
-			return found
+			return found, said
 		}
 		if v != nil {
 			found++
 		}
 	}
-	return found
+	return found, said
 }
 
 func flip(b []byte) []byte {
