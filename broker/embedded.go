@@ -20,6 +20,7 @@ type Embedded struct {
 	cluster *kfake.Cluster
 	lock    *lock
 	addr    string
+	room    *room
 	close   func() error // once
 }
 
@@ -29,6 +30,7 @@ type Option func(*options)
 type options struct {
 	logger *slog.Logger
 	now    func() time.Time
+	free   func(dir string) (bytes uint64, err error)
 	sync   bool
 }
 
@@ -42,13 +44,16 @@ func Unsynced() Option { return func(o *options) { o.sync = false } }
 // clock replaces the wall clock.
 func clock(now func() time.Time) Option { return func(o *options) { o.now = now } }
 
+// space replaces the answer to how much room there is on the disk.
+func space(free func(string) (uint64, error)) Option { return func(o *options) { o.free = free } }
+
 // OpenEmbedded opens the log under dir, which is created if there is none, and serves it on a port of 127.0.0.1
 // that the system gives. It returns when the broker takes requests, which is after it has read the whole log once.
 //
 // While it is open no other process can open dir: it gets an error that names dir and this process. The lock ends
 // with the process, however it ends, so nothing has to be cleaned up after a crash.
 func OpenEmbedded(dir string, opts ...Option) (*Embedded, error) {
-	o := options{logger: slog.Default(), now: time.Now, sync: true}
+	o := options{logger: slog.Default(), now: time.Now, free: freeBytes, sync: true}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -68,14 +73,19 @@ func OpenEmbedded(dir string, opts ...Option) (*Embedded, error) {
 
 func openLocked(dir string, l *lock, o options) (*Embedded, error) {
 	data := filepath.Join(dir, "broker")
-	if err := prepare(data); err != nil {
-		return nil, fmt.Errorf("open the log in %s: %w", data, err)
-	}
-	cluster, err := kfake.NewCluster(o.kfake(data)...)
+	warnings, err := prepare(data)
 	if err != nil {
 		return nil, fmt.Errorf("open the log in %s: %w", data, err)
 	}
-	e := &Embedded{cluster: cluster, lock: l, addr: cluster.ListenAddrs()[0]}
+	for _, w := range warnings {
+		o.logger.Warn(w)
+	}
+	room := newRoom(data, o.free)
+	cluster, err := kfake.NewCluster(o.kfake(data, room)...)
+	if err != nil {
+		return nil, fmt.Errorf("open the log in %s: %w", data, err)
+	}
+	e := &Embedded{cluster: cluster, lock: l, addr: cluster.ListenAddrs()[0], room: room}
 	e.close = sync.OnceValue(e.shut)
 	if err := e.begin(o); err != nil {
 		return nil, errors.Join(err, e.Close())
@@ -93,7 +103,7 @@ func (e *Embedded) begin(o options) error {
 		o.logger.Warn("the clock is behind the log; until it has caught up, new records get the log's last time",
 			"behind", ahead)
 	}
-	stampProduced(e.cluster, &stamp{now: o.now, last: last})
+	e.room.guard(e.cluster, &stamp{now: o.now, last: last})
 	return e.lock.publish(e.addr)
 }
 
@@ -123,6 +133,13 @@ func (e *Embedded) Connection() Connection {
 	return Connection{Brokers: []string{e.addr}, Embedded: true}
 }
 
+// Room returns nil while the log can be written, or why not: ErrFull until there is room on the disk, ErrWrite for good.
+func (e *Embedded) Room() error { return e.room.check(reserve) }
+
+// Broken gets an error, an ErrWrite, when the log could not be written. The broker refuses everything from then on and
+// should be closed: what was acknowledged is in the log, and the next start mends what the failure left behind it.
+func (e *Embedded) Broken() <-chan error { return e.room.broken }
+
 // Cluster returns the broker itself, for tests that make it fail.
 func (e *Embedded) Cluster() *kfake.Cluster { return e.cluster }
 
@@ -137,13 +154,13 @@ func (e *Embedded) shut() error {
 }
 
 // kfake returns the settings of the server that Embedded is made of.
-func (o options) kfake(data string) []kfake.Opt {
+func (o options) kfake(data string, r *room) []kfake.Opt {
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ListenFn(listenKafka),
 		kfake.DataDir(data),
 		kfake.ClusterID(embeddedCluster),
-		kfake.WithLogger(logger{o.logger}),
+		kfake.WithLogger(logger{o.logger, r}),
 		kfake.GroupMinSessionTimeout(100 * time.Millisecond),
 		kfake.BrokerConfigs(keepEverything()),
 	}
@@ -172,13 +189,17 @@ func keepEverything() map[string]string {
 }
 
 // logger passes on what the server says. Its warnings are about the log on disk: a tail that was cut, a write that failed.
-type logger struct{ to *slog.Logger }
+type logger struct {
+	to   *slog.Logger
+	room *room
+}
 
 // Logf is called by the server, from any of its goroutines.
 func (l logger) Logf(level kfake.LogLevel, format string, args ...any) {
 	to := slog.LevelDebug
 	if level <= kfake.LogLevelWarn {
 		to = slog.LevelWarn
+		l.room.heed(format, args...)
 	}
 	if ctx := context.Background(); l.to.Enabled(ctx, to) {
 		l.to.Log(ctx, to, "broker: "+fmt.Sprintf(format, args...))

@@ -20,12 +20,23 @@ import (
 // So the log is looked at before the server sees it: damage is an error that names the place, a torn tail is cut, and a
 // snapshot is written for each partition that has none, as the server does when it stops in good order; with it, the
 // server reads a file at a time.
+//
+// A torn tail and a damaged last batch look alike. What tells them apart is written behind a batch: an entry in the index and, at a
+// start or an orderly stop, the snapshot. Whoever has either was acknowledged, and is not cut.
 
-// prepare makes the log in data ready for the server. If there is none yet, nothing is to be done.
-func prepare(data string) error {
+// prepare makes the log in data ready for the server, and says what it had to mend that matters. If there is no log yet,
+// nothing is to be done.
+func prepare(data string) (warnings []string, err error) {
 	if err := forgetMembers(data); err != nil {
-		return err
+		return nil, err
 	}
+	if err := preparePartitions(data); err != nil {
+		return nil, err
+	}
+	return mendEntries(data)
+}
+
+func preparePartitions(data string) error {
 	dirs, err := filepath.Glob(filepath.Join(data, "partitions", "*"))
 	if err != nil {
 		return err
@@ -56,14 +67,42 @@ func forgetMembers(data string) error {
 
 func preparePartition(dir string) error {
 	p, err := readPartition(dir)
-	if err != nil || len(p.segments) == 0 {
+	if err != nil {
 		return err
 	}
 	old, err := readSnapshot(dir)
-	if err != nil || old.holds(p) || p.transactions {
+	if err != nil {
+		return err
+	}
+	if old.HighWatermark > max(p.end, old.LogStartOffset) { // all of it may have been deleted
+		return fmt.Errorf("the log is damaged: %s ends at offset %d, and ended at %d before: restore it from a backup, or remove %s to do without",
+			dir, p.end, old.HighWatermark, filepath.Join(dir, snapshotName))
+	}
+	if len(p.segments) == 0 {
+		return nil
+	}
+	if err := p.finish(dir); err != nil || old.holds(p) || p.transactions {
 		return err // the server finds out by itself which transactions were open
 	}
 	return writeSnapshot(dir, old.after(p))
+}
+
+// finish mends what a crash may have left behind the last batch.
+func (p *partition) finish(dir string) error {
+	for i, s := range p.segments {
+		end := p.end
+		if i+1 < len(p.segments) {
+			end = p.segments[i+1].base
+		}
+		if err := checkIndex(dir, s, end); err != nil {
+			return err
+		}
+	}
+	last := p.segments[len(p.segments)-1]
+	if last.torn == 0 {
+		return nil
+	}
+	return cut(last.file(dir), last.size)
 }
 
 // partition is what the files of a partition hold.
@@ -77,6 +116,18 @@ type partition struct {
 // segment is one file of a partition's log, and the offset that it begins with.
 type segment struct {
 	base, size int64
+	torn       int // bytes behind the last whole batch
+	batches    []noted
+}
+
+// noted is what the index has of a batch.
+type noted struct {
+	epoch int32
+	open  bool // in a transaction, and not its end
+}
+
+func (s segment) file(dir string) string {
+	return filepath.Join(dir, strconv.FormatInt(s.base, 10)+segmentSuffix)
 }
 
 const segmentSuffix = ".dat"
@@ -102,10 +153,10 @@ func readPartition(dir string) (partition, error) {
 	return p, nil
 }
 
-// read takes in segment i. Only the last one may have a torn tail.
+// read takes in segment i. Only the last one may have a torn tail, which is left there.
 func (p *partition) read(dir string, i int) error {
 	s := &p.segments[i]
-	file := filepath.Join(dir, strconv.FormatInt(s.base, 10)+segmentSuffix)
+	file := s.file(dir)
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -114,28 +165,27 @@ func (p *partition) read(dir string, i int) error {
 		return fmt.Errorf("the log is damaged: %s should begin at offset %d: restore it from a backup", file, p.end)
 	}
 	p.end = s.base
-	rest := p.batches(b)
-	s.size = int64(len(b) - len(rest))
-	if len(rest) == 0 {
-		return nil
-	}
-	if i < len(p.segments)-1 || holdsBatch(rest[1:]) {
+	rest := p.batches(b, s)
+	s.size, s.torn = int64(len(b)-len(rest)), len(rest)
+	if s.torn > 0 && (i < len(p.segments)-1 || holdsBatch(rest[1:])) {
 		return fmt.Errorf("the log is damaged: %s at byte %d, offset %d: restore it from a backup", file, s.size, p.end)
 	}
-	return cut(file, s.size)
+	return nil
 }
 
 // batches takes in batches as long as they are whole and follow each other, and returns the rest.
-func (p *partition) batches(b []byte) []byte {
+func (p *partition) batches(b []byte, s *segment) []byte {
 	for {
-		batch, rest, ok := cutBatch(b)
-		if !ok || int64(binary.BigEndian.Uint64(batch)) != p.end {
+		raw, rest, ok := cutBatch(b)
+		if !ok || int64(binary.BigEndian.Uint64(raw)) != p.end {
 			return b
 		}
-		const lastOffsetDelta, epoch, transactional = 23, 12, 0x10
-		p.end += int64(binary.BigEndian.Uint32(batch[lastOffsetDelta:])) + 1
-		p.epoch = int32(binary.BigEndian.Uint32(batch[epoch:]))
-		p.transactions = p.transactions || binary.BigEndian.Uint16(batch[batchAttributes:])&transactional != 0
+		const lastOffsetDelta, epoch, transactional, control = 23, 12, 0x10, 0x20
+		p.end += int64(binary.BigEndian.Uint32(raw[lastOffsetDelta:])) + 1
+		p.epoch = int32(binary.BigEndian.Uint32(raw[epoch:]))
+		attributes := binary.BigEndian.Uint16(raw[batchAttributes:])
+		p.transactions = p.transactions || attributes&transactional != 0
+		s.batches = append(s.batches, noted{p.epoch, attributes&(transactional|control) == transactional})
 		b = rest
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"hash/crc32"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -21,23 +20,6 @@ import (
 type stamp struct {
 	now  func() time.Time
 	last int64 // milliseconds since 1970
-}
-
-// renewControl is after how many requests the control is put in place anew. It remembers, for every connection there ever
-// was, the last request; so it must not live for ever.
-const renewControl = 4096
-
-// stampProduced lets s see every produce request before the server does.
-func stampProduced(c *kfake.Cluster, s *stamp) {
-	seen := 0
-	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		s.produce(req.(*kmsg.ProduceRequest))
-		if seen++; seen == renewControl {
-			c.DropControl()
-			stampProduced(c, s)
-		}
-		return nil, nil, false // the server does the rest
-	})
 }
 
 func (s *stamp) produce(req *kmsg.ProduceRequest) {

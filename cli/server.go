@@ -113,6 +113,14 @@ func (s *Server) openBroker(ctx context.Context) error {
 	}
 	s.embedded, s.conn = embedded, embedded.Connection()
 	s.parts = append(s.parts, part{"broker", embedded.Close})
+	s.start("log", func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-embedded.Broken():
+			return err
+		}
+	})
 	return nil
 }
 
@@ -261,6 +269,11 @@ func (s *Server) Waiting() []string {
 			lines = append(lines, fmt.Sprintf("the broker can't be reached: %v", err))
 		}
 	}
+	if s.embedded != nil {
+		if err := s.embedded.Room(); err != nil {
+			lines = append(lines, err.Error())
+		}
+	}
 	for _, g := range s.groups {
 		lines = append(lines, g.Waiting()...)
 	}
@@ -323,6 +336,9 @@ func (s *Server) startHTTP(context.Context) error {
 		return err
 	}
 	s.emitter = emitter
+	if s.embedded != nil {
+		emitter.Heed(s.embedded.Room)
+	}
 	s.parts = append(s.parts, part{"emitter", func() error { emitter.Close(); return nil }})
 	s.api, err = api.New(api.Config{
 		Tables: s.tables, Emitter: emitter, Realm: s.realm, Ready: s.Waiting, Registry: s.registry, Log: s.log,
