@@ -17,7 +17,7 @@ DATA     ?= ./data
 HTTP     ?= 127.0.0.1:8080
 
 .DEFAULT_GOAL := check
-.PHONY: help check format lint test test-browser faults sim race fuzz torture torture-flaws stale soak generate bench run
+.PHONY: help check format lint test test-browser faults disk sim race fuzz torture torture-flaws stale soak generate bench run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ faults: ## run everything on brokers that fail, and again with flaws that must b
 
 sim: ## simulate the protocol in memory, SEEDS=2000 runs with every kind of failure; SEED=n repeats one and prints it
 	go test -count 1 -v -timeout 30m -run 'TestSimulation$$' ./engine -seeds $(or $(SEEDS),2000) -seed $(SEED)
+
+disk: ## fill the disk under a Stockflow at work; takes root, to mount one
+	STOCKFLOW_REQUIRE=tmpfs go test -count 1 -run 'TestAFullDisk$$' ./torture
 
 race: ## run the tests of what runs side by side, under the race detector
 	go test -race $$(.ci/concurrent)
