@@ -38,7 +38,7 @@ func TestAMonthWithAKillInTheMiddle(t *testing.T) {
 	s := &shift{client: client, outcomes: map[string]row{}, adjusted: map[string]invoiceLine{}}
 	s.onAck = func(n int64) {
 		if n == killAfter {
-			first.kill()
+			first.Kill()
 		}
 	}
 	s.work(invoices)

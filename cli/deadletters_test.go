@@ -119,8 +119,8 @@ func TestARedriveOfAllCountsOnce(t *testing.T) {
 	m.write(append(records, &kgo.Record{Topic: processors.InventoryEvents, Key: []byte("lamp"), Value: []byte(slip)})...)
 	m.awaitLetters(many + 1)
 	hasty := spawn(t, "dead-letters", "redrive", "--all", "--data", dir)
-	if code := hasty.exit(); code != 1 || !strings.Contains(hasty.stderr.String(), "needs --yes") {
-		t.Errorf("without being asked it ends with %d and %s", code, hasty.stderr.String())
+	if code := hasty.Exit(); code != 1 || !strings.Contains(hasty.Stderr.String(), "needs --yes") {
+		t.Errorf("without being asked it ends with %d and %s", code, hasty.Stderr.String())
 	}
 	var both sync.WaitGroup
 	for range 2 {

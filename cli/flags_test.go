@@ -18,8 +18,8 @@ func TestACommandLineThatIsNotUnderstood(t *testing.T) {
 		{"", "serve"},
 	} {
 		p := spawn(t, strings.Fields(c.args)...)
-		if code := p.exit(); code != 2 || !strings.Contains(p.stderr.String(), c.says) {
-			t.Errorf("stockflow %s ends with %d and %q", c.args, code, p.stderr.String())
+		if code := p.Exit(); code != 2 || !strings.Contains(p.Stderr.String(), c.says) {
+			t.Errorf("stockflow %s ends with %d and %q", c.args, code, p.Stderr.String())
 		}
 	}
 }

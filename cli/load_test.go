@@ -24,6 +24,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"stockflow/load"
+	"stockflow/stand"
 )
 
 const monthColumns = "order_id=InvoiceNo,sku=StockCode,quantity=Quantity,customer_id=CustomerID,ship_to=Country"
@@ -250,8 +251,8 @@ func TestALoadThatIsKilledGoesOn(t *testing.T) {
 		}
 	}
 	file := writeFile(t, "stock.csv", text)
-	var victim *process
-	for i, end := range []func(){func() { victim.kill() }, func() { victim.terminate() }} {
+	var victim *stand.Process
+	for i, end := range []func(){func() { victim.Kill() }, func() { victim.Signal(syscall.SIGTERM) }} {
 		started, enough := make(chan struct{}), proxy.passed.Load()+150
 		hook := func(n int64) {
 			if n == enough {
@@ -262,10 +263,10 @@ func TestALoadThatIsKilledGoesOn(t *testing.T) {
 		proxy.onPass.Store(&hook)
 		victim = spawn(t, "load", "stock", file, "--url", proxy.URL)
 		close(started)
-		if code, want := victim.exit(), []int{-1, 2}[i]; code != want {
-			t.Fatalf("the load ends with %d: %s", code, victim.stderr.String())
+		if code, want := victim.Exit(), []int{-1, 2}[i]; code != want {
+			t.Fatalf("the load ends with %d: %s", code, victim.Stderr.String())
 		}
-		if said := victim.stderr.String(); i == 1 && !strings.Contains(said, "the same command goes on from there") {
+		if said := victim.Stderr.String(); i == 1 && !strings.Contains(said, "the same command goes on from there") {
 			t.Errorf("a load that is stopped says %q", said)
 		}
 	}
@@ -375,10 +376,10 @@ func TestAnInterruptIsHeard(t *testing.T) {
 	defer close(hang)
 	p := spawn(t, "load", "stock", writeFile(t, "stock.csv", "sku,quantity\nlamp,1\n"), "--url", s.URL)
 	<-came
-	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if code := p.exit(); code != 2 || !strings.Contains(p.stderr.String(), "stopped behind line 0; the same command goes on from there") {
-		t.Errorf("the load ends with %d and %q", code, p.stderr.String())
+	if code := p.Exit(); code != 2 || !strings.Contains(p.Stderr.String(), "stopped behind line 0; the same command goes on from there") {
+		t.Errorf("the load ends with %d and %q", code, p.Stderr.String())
 	}
 }

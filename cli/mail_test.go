@@ -2,109 +2,34 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"fmt"
-	"io"
-	"log"
-	"net"
 	"net/mail"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/emersion/go-smtp"
 
 	"stockflow/processors/notification"
+	"stockflow/stand"
 	"stockflow/views"
 )
 
-// relay is a mail server in this process. It is its own session: the tests send one e-mail a connection.
-type relay struct {
-	address string
-	onMail  func(n int) error // is called with the number of the e-mail when it was read, before it is acknowledged
-
-	mu    sync.Mutex     // guards what follows
-	n     int            // e-mails
-	taken map[string]int // by Message-ID
-	came  chan struct{}  // closed, and replaced, with every e-mail
+// relayed are the flags for e-mails to that relay.
+func relayed(r *stand.Relay) mailFlags {
+	return mailFlags{SMTP: r.Address, SMTPTLS: "none", MailFrom: "shop@example.org"}
 }
 
-func newRelay(t *testing.T, onMail func(n int) error) *relay {
+// untilTaken waits until a relay has taken that many different e-mails.
+func untilTaken(t *testing.T, r *stand.Relay, want int) {
 	t.Helper()
-	r := &relay{onMail: onMail, taken: map[string]int{}, came: make(chan struct{})}
-	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return r, nil }))
-	server.ErrorLog = log.New(io.Discard, "", 0)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	patience, cancel := context.WithTimeout(t.Context(), generous)
+	defer cancel()
+	if !r.Wait(want, patience.Done()) {
+		t.Fatalf("%d of %d e-mails have come", len(r.Counts()), want)
 	}
-	r.address = listener.Addr().String()
-	var served sync.WaitGroup
-	served.Go(func() { _ = server.Serve(listener) }) // its end is Close
-	t.Cleanup(func() { _ = server.Close(); served.Wait() })
-	return r
-}
-
-func (r *relay) Mail(string, *smtp.MailOptions) error { return nil }
-func (r *relay) Rcpt(string, *smtp.RcptOptions) error { return nil }
-func (r *relay) Reset()                               {}
-func (r *relay) Logout() error                        { return nil }
-
-func (r *relay) Data(body io.Reader) error {
-	m, err := mail.ReadMessage(body)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(io.Discard, m.Body); err != nil {
-		return err
-	}
-	r.mu.Lock()
-	r.n++
-	n := r.n
-	r.mu.Unlock()
-	if err := r.onMail(n); err != nil {
-		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.taken[m.Header.Get("Message-ID")]++
-	close(r.came)
-	r.came = make(chan struct{})
-	return nil
-}
-
-// counts returns how many e-mails there are, and how many of them are repeats.
-func (r *relay) counts() (different, repeats int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, n := range r.taken {
-		repeats += n - 1
-	}
-	return len(r.taken), repeats
-}
-
-// wait returns when that many different e-mails were taken.
-func (r *relay) wait(t *testing.T, want int) {
-	t.Helper()
-	for {
-		r.mu.Lock()
-		n, came := len(r.taken), r.came
-		r.mu.Unlock()
-		if n >= want {
-			return
-		}
-		select {
-		case <-came:
-		case <-time.After(generous):
-			t.Fatalf("%d of %d e-mails have come", n, want)
-		}
-	}
-}
-
-func (r *relay) flags() mailFlags {
-	return mailFlags{SMTP: r.address, SMTPTLS: "none", MailFrom: "shop@example.org"}
 }
 
 // mailed is an order of a customer with an address.
@@ -143,42 +68,41 @@ func TestAKillLosesNoEMail(t *testing.T) {
 	const orders = 40
 	dir := t.TempDir()
 	gate := make(chan struct{})
-	var first *process
-	relay := newRelay(t, func(n int) error {
+	var first *stand.Process
+	relay := stand.NewRelay(t, func(n int) error {
 		<-gate
 		if n == 20 {
-			first.kill()
+			first.Kill()
 		}
 		return nil
 	})
-	first = spawn(t, "serve", "--http", "127.0.0.1:0", "--data", dir,
-		"--smtp", relay.address, "--smtp-tls", "none", "--mail-from", "shop@example.org")
-	client := first.ready()
+	first = spawn(t, append([]string{"serve", "--http", "127.0.0.1:0", "--data", dir}, relay.Flags()...)...)
+	client := ready(t, first)
 	client.want("POST", lampPath+"/receipts", `{"quantity":1000}`, 200)
 	for i := range orders {
 		client.want("POST", "/v1/orders", mailed(fmt.Sprint("o-", i)), 201, `"confirmed"`)
 	}
 	close(gate)
-	first.exit()
-	if different, _ := relay.counts(); different == orders {
+	first.Exit()
+	if len(relay.Counts()) == orders {
 		t.Fatal("the kill came too late")
 	}
 
-	second, _ := start(t, Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Mail: relay.flags()})
-	relay.wait(t, orders)
+	second, _ := start(t, Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Mail: relayed(relay)})
+	untilTaken(t, relay, orders)
 	for i := range orders {
 		untilMail(t, second, fmt.Sprint("o-", i), notification.Confirmed, notification.StatusSent)
 	}
-	different, repeats := relay.counts()
+	different, repeats := len(relay.Counts()), relay.Repeats()
 	if different != orders || repeats > inFlight {
 		t.Errorf("%d of %d e-mails have come, and %d repeats", different, orders, repeats)
 	}
 	halt(t, second)
 
-	third, client := start(t, Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Mail: relay.flags()})
+	third, client := start(t, Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Mail: relayed(relay)})
 	client.want("POST", "/v1/orders", mailed("o-last"), 201)
 	untilMail(t, third, "o-last", notification.Confirmed, notification.StatusSent)
-	if now, again := relay.counts(); now != orders+1 || again != repeats {
+	if now, again := len(relay.Counts()), relay.Repeats(); now != orders+1 || again != repeats {
 		t.Errorf("after another start there are %d e-mails and %d repeats", now, again)
 	}
 	t.Logf("%d repeats", repeats)
@@ -188,7 +112,7 @@ func TestAKillLosesNoEMail(t *testing.T) {
 func TestAnEMailThatWasRefusedIsSentOnDemand(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
-	relay := newRelay(t, func(n int) error {
+	relay := stand.NewRelay(t, func(n int) error {
 		switch n {
 		case 1:
 			return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "no e-mail today"}
@@ -197,7 +121,7 @@ func TestAnEMailThatWasRefusedIsSentOnDemand(t *testing.T) {
 		}
 		return nil
 	})
-	server, client := start(t, Serve{HTTP: "127.0.0.1:0", Data: t.TempDir(), Partitions: 8, Mail: relay.flags()})
+	server, client := start(t, Serve{HTTP: "127.0.0.1:0", Data: t.TempDir(), Partitions: 8, Mail: relayed(relay)})
 	client.want("POST", lampPath+"/receipts", fiveUnits, 200)
 	client.want("POST", "/v1/orders", mailed("o-1"), 201, `"confirmed"`)
 	untilMail(t, server, "o-1", notification.Confirmed, notification.StatusFailed)

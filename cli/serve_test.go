@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -66,13 +67,13 @@ func TestNothingAcknowledgedIsLostToAKill(t *testing.T) {
 		if a := client.send("POST", "/v1/orders", order); a.status != 202 {
 			t.Errorf("order %s is answered with %d %s", id, a.status, a.text)
 		}
-		server.kill()
+		server.Kill()
 		server, client = spawnServer(t, dir)
 		client.want("POST", "/v1/orders", order, 201, `"order_id":"`+id+`"`)
 	}
-	server.terminate()
-	if code := server.exit(); code != 0 {
-		t.Errorf("the exit code is %d: %s", code, server.stderr.String())
+	server.Signal(syscall.SIGTERM)
+	if code := server.Exit(); code != 0 {
+		t.Errorf("the exit code is %d: %s", code, server.Stderr.String())
 	}
 
 	last, client := open(t, dir)
@@ -89,10 +90,10 @@ func TestADirectoryIsForOneProcess(t *testing.T) {
 	dir := t.TempDir()
 	_, client := open(t, dir)
 	second := spawn(t, "serve", "--http", "127.0.0.1:0", "--data", dir)
-	if code := second.exit(); code != 1 {
+	if code := second.Exit(); code != 1 {
 		t.Errorf("the exit code of a second process is %d", code)
 	}
-	if said := second.stderr.String(); !strings.Contains(said, dir) || !strings.Contains(said, "in use by process") {
+	if said := second.Stderr.String(); !strings.Contains(said, dir) || !strings.Contains(said, "in use by process") {
 		t.Errorf("a second process says %q", said)
 	}
 	client.want("POST", lampPath+"/receipts", fiveUnits, 200)
@@ -142,11 +143,11 @@ func TestASignalEndsTheServerInGoodOrder(t *testing.T) {
 	first, client := spawnServer(t, dir)
 	client.want("POST", lampPath+"/receipts", fiveUnits, 200)
 	client.want("POST", "/v1/orders", lampOrder, 201, `"confirmed"`)
-	first.terminate()
-	if code := first.exit(); code != 0 {
-		t.Errorf("the exit code is %d: %s", code, first.stderr.String())
+	first.Signal(syscall.SIGTERM)
+	if code := first.Exit(); code != 0 {
+		t.Errorf("the exit code is %d: %s", code, first.Stderr.String())
 	}
 	address := strings.TrimPrefix(client.url, "http://")
 	second := spawn(t, "serve", "--http", address, "--data", dir)
-	second.ready().wantStock("lamp", 5, 2)
+	ready(t, second).wantStock("lamp", 5, 2)
 }

@@ -124,7 +124,7 @@
 // faults, in engine/*_test.go, and each ordering is switched off once to see that something breaks. The engine with all machines, in
 // memory and in one goroutine, with a crash between any two steps: engine/sim_test.go, and make sim. All processors and views on brokers
 // that fail in every way they can, and on a network that does: faults_test.go here, and make faults. The whole program as
-// a process that is killed: cli/*_test.go.
+// a process that is killed: cli/*_test.go, and under load, hundreds of times and with an audit of what is left, torture/doc.go.
 //
 // # What always holds
 //

@@ -15,6 +15,7 @@ import (
 	"stockflow/codecs"
 	"stockflow/processors"
 	"stockflow/processors/notification"
+	"stockflow/stand"
 )
 
 // moment is what a kill may fall into.
@@ -35,7 +36,7 @@ var moments = []moment{inRecovery, outputToRow, rowToOffset, inFlush, inShutdown
 type evidence struct {
 	data   string
 	flush  *flushes
-	relay  *relay
+	relay  *stand.Relay
 	logs   []*tail
 	tables []*tail
 
@@ -52,7 +53,7 @@ var tableLogs = map[string]string{
 	processors.ShipmentTable: processors.ShipmentEvents, processors.NotificationTable: processors.NotificationEvents,
 }
 
-func newEvidence(t testing.TB, data string, r *relay) *evidence {
+func newEvidence(t testing.TB, data string, r *stand.Relay) *evidence {
 	e := &evidence{
 		data: data, relay: r, flush: newFlushes(t), caused: map[source]map[int64]bool{}, taken: map[source]int64{},
 		noted: map[string]bool{}, flying: map[string]bool{}, allowed: map[string]int{},
@@ -69,7 +70,7 @@ func newEvidence(t testing.TB, data string, r *relay) *evidence {
 }
 
 // look looks at what the kill of a process has left, and returns what it fell into.
-func (e *evidence) look(p *process) (met []moment, err error) {
+func (e *evidence) look(p *stand.Process) (met []moment, err error) {
 	if err := e.read(); err != nil {
 		return nil, err
 	}
@@ -77,10 +78,10 @@ func (e *evidence) look(p *process) (met []moment, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if was(p.listening) && !was(p.ready) {
+	if stand.Was(p.Listening) && !stand.Was(p.Ready) {
 		met = append(met, inRecovery)
 	}
-	if was(p.stopping) && p.killed() {
+	if stand.Was(p.Stopping) && p.Killed() {
 		met = append(met, inShutdown)
 	}
 	if slices.ContainsFunc(slices.Collect(maps.Values(e.caused)), func(open map[int64]bool) bool { return len(open) > 0 }) {
@@ -152,7 +153,7 @@ func (e *evidence) sawRow(r *kgo.Record) error {
 // fly finds out which e-mails were taken and not noted when the kill came: each of them may be sent once more. It
 // reports whether there are any.
 func (e *evidence) fly() bool {
-	for _, id := range e.relay.drain() {
+	for _, id := range e.relay.Drain() {
 		if e.noted[id] && !e.flying[id] {
 			// It was noted since the last look, or it was noted before and sent again, which the counts will tell.
 			continue
@@ -171,7 +172,7 @@ func (e *evidence) fly() bool {
 
 // checkMails wants every e-mail of the ledger to have been taken, and none more often than is allowed.
 func (e *evidence) checkMails(l *ledger, allowed func(id string) int) (repeats int) {
-	counts := e.relay.counts()
+	counts := e.relay.Counts()
 	for id := range l.letters {
 		if counts[id] == 0 {
 			l.addf("the e-mail %s was never sent", id)

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stockflow/stand"
 )
 
 // TestAFullDisk fills the disk under a Stockflow that is at work: that of the log, that of the stores, that of the views, and one
@@ -25,20 +27,21 @@ func TestAFullDisk(t *testing.T) {
 			ofTheLog := part == "broker" || part == "."
 			k.begin()
 			p := k.spawn()
-			if err := p.await(p.ready, "ready"); err != nil {
-				t.Fatalf("%v\n%s", err, k.lastWords())
+			if err := p.Await(p.Ready, "ready"); err != nil {
+				t.Fatal(err)
 			}
 			k.awaitOrders(p, 100)
 			d.fill(t)
 			k.awaitReadiness(p, ofTheLog)
 			if ofTheLog {
-				wantRefusal(t, p.http)
+				wantRefusal(t, p.HTTP)
 			}
 			d.empty(t)
 			k.awaitOrders(p, 100)
 			d.fill(t)
 			k.awaitReadiness(p, ofTheLog)
-			p.kill()
+			p.Kill()
+			k.buried(p)
 			if _, err := k.look(p); err != nil { // which says what mails may be sent again
 				t.Fatal(err)
 			}
@@ -107,17 +110,17 @@ func (d disk) empty(t *testing.T) {
 }
 
 // awaitOrders waits until clients have been told of so many orders more.
-func (k *rack) awaitOrders(p *process, more int) {
+func (k *rack) awaitOrders(p *stand.Process, more int) {
 	k.t.Helper()
 	enough := k.books.placed() + more
 	k.await(p, "nobody can order", func() bool { return k.books.placed() >= enough })
 }
 
 // awaitReadiness waits until a process says that it is not ready: because its disk is full, if that is what it has to say.
-func (k *rack) awaitReadiness(p *process, full bool) {
+func (k *rack) awaitReadiness(p *stand.Process, full bool) {
 	k.t.Helper()
 	k.await(p, "the process is ready though its disk is full", func() bool {
-		a, err := http.Get(p.http + "/readyz")
+		a, err := http.Get(p.HTTP + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -127,18 +130,18 @@ func (k *rack) awaitReadiness(p *process, full bool) {
 	})
 }
 
-func (k *rack) await(p *process, or string, is func() bool) {
+func (k *rack) await(p *stand.Process, or string, is func() bool) {
 	k.t.Helper()
-	patience := time.NewTimer(generous)
+	patience := time.NewTimer(stand.Generous)
 	defer patience.Stop()
 	tick := time.NewTicker(glance / 2)
 	defer tick.Stop()
 	for !is() {
 		select {
-		case <-p.ended:
-			k.t.Fatalf("the process ended by itself\n%s", k.lastWords())
+		case <-p.Ended:
+			k.t.Fatalf("the process ended by itself\n%s", p.LastWords())
 		case <-patience.C:
-			k.t.Fatalf("%s\n%s", or, k.lastWords())
+			k.t.Fatal(or)
 		case <-tick.C:
 		}
 	}

@@ -1,11 +1,14 @@
 package torture
 
 import (
+	"context"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"stockflow/stand"
 )
 
 // kill is one way to kill a process. It returns when the process is dead.
@@ -17,9 +20,9 @@ type kill struct {
 
 // victim is a process, and what one has to know to kill it at the right moment.
 type victim struct {
-	*process
+	*stand.Process
 	data  string
-	relay *relay
+	relay *stand.Relay
 	flush *flushes
 }
 
@@ -62,11 +65,11 @@ func between(rnd *rand.Rand, least, most time.Duration) time.Duration {
 
 // atWork kills 5 to 2,000 ms after the process is ready.
 func atWork(rnd *rand.Rand, v *victim) error {
-	if err := v.await(v.ready, "ready"); err != nil {
+	if err := v.Await(v.Ready, "ready"); err != nil {
 		return err
 	}
 	time.Sleep(between(rnd, 5*time.Millisecond, 2*time.Second))
-	v.kill()
+	v.Kill()
 	return nil
 }
 
@@ -74,29 +77,29 @@ func atWork(rnd *rand.Rand, v *victim) error {
 func atTheStart(rnd *rand.Rand, v *victim) error {
 	if rnd.IntN(2) == 0 { // before the log is open
 		time.Sleep(between(rnd, 5*time.Millisecond, 400*time.Millisecond))
-		v.kill()
+		v.Kill()
 		return nil
 	}
-	if err := v.await(v.listening, "listening"); err != nil {
+	if err := v.Await(v.Listening, "listening"); err != nil {
 		return err
 	}
 	time.Sleep(between(rnd, 0, 150*time.Millisecond))
-	v.kill()
+	v.Kill()
 	return nil
 }
 
 // whileStopping asks the process to stop, and kills it before it has.
 func whileStopping(rnd *rand.Rand, v *victim) error {
-	if err := v.await(v.ready, "ready"); err != nil {
+	if err := v.Await(v.Ready, "ready"); err != nil {
 		return err
 	}
 	time.Sleep(between(rnd, 5*time.Millisecond, time.Second))
-	v.signal(syscall.SIGTERM)
-	if err := v.await(v.stopping, "stopping"); err != nil {
+	v.Signal(syscall.SIGTERM)
+	if err := v.Await(v.Stopping, "stopping"); err != nil {
 		return err
 	}
 	time.Sleep(between(rnd, 0, 100*time.Millisecond))
-	v.kill()
+	v.Kill()
 	return nil
 }
 
@@ -114,34 +117,32 @@ func watch(met func() bool) {
 
 // atAFlush looks at the witness until a batch is on its way to a store.
 func atAFlush(rnd *rand.Rand, v *victim) error {
-	if err := v.await(v.ready, "ready"); err != nil {
+	if err := v.Await(v.Ready, "ready"); err != nil {
 		return err
 	}
 	time.Sleep(between(rnd, 5*time.Millisecond, 500*time.Millisecond))
 	watch(v.flush.underWay)
-	v.kill()
+	v.Kill()
 	return nil
 }
 
 // atAMail kills when the relay has taken an e-mail and before it says so.
 func atAMail(rnd *rand.Rand, v *victim) error {
-	if err := v.await(v.ready, "ready"); err != nil {
+	if err := v.Await(v.Ready, "ready"); err != nil {
 		return err
 	}
 	time.Sleep(between(rnd, 5*time.Millisecond, 500*time.Millisecond))
-	came, release := v.relay.next()
+	patience, cancel := context.WithTimeout(context.Background(), aimed)
+	defer cancel()
+	_, release := v.relay.Next(patience.Done())
 	defer release()
-	select {
-	case <-came:
-	case <-time.After(aimed):
-	}
-	v.kill()
+	v.Kill()
 	return nil
 }
 
 // atACommit kills when a group has just committed.
 func atACommit(rnd *rand.Rand, v *victim) error {
-	if err := v.await(v.ready, "ready"); err != nil {
+	if err := v.Await(v.Ready, "ready"); err != nil {
 		return err
 	}
 	time.Sleep(between(rnd, 5*time.Millisecond, 500*time.Millisecond))
@@ -154,6 +155,6 @@ func atACommit(rnd *rand.Rand, v *victim) error {
 	}
 	before := size()
 	watch(func() bool { return size() != before })
-	v.kill()
+	v.Kill()
 	return nil
 }

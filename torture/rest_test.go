@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"stockflow/broker"
+	"stockflow/stand"
 )
 
 // glance is how often one looks whether all is at rest.
@@ -23,10 +24,10 @@ var groups = []string{"order", "inventory", "shipment", "notification"}
 // rest waits until nothing is under way: all messages are committed, which means that what follows from them is in the
 // logs, and no e-mail is to be sent. Nobody may write meanwhile. What is read may change between two looks, so the
 // logs must not have grown.
-func rest(ctx context.Context, p *process) error {
-	ctx, cancel := context.WithTimeout(ctx, generous)
+func rest(ctx context.Context, p *stand.Process) error {
+	ctx, cancel := context.WithTimeout(ctx, stand.Generous)
 	defer cancel()
-	client, err := broker.Connection{Brokers: []string{p.kafka}}.Client()
+	client, err := broker.Connection{Brokers: []string{p.Kafka}}.Client()
 	if err != nil {
 		return err
 	}
@@ -35,7 +36,7 @@ func rest(ctx context.Context, p *process) error {
 	tick := time.NewTicker(glance)
 	defer tick.Stop()
 	for {
-		still, err := isStill(ctx, admin, p.http)
+		still, err := isStill(ctx, admin, p.HTTP)
 		switch {
 		case err != nil:
 			return fmt.Errorf("nothing came to rest: %w", err)
@@ -45,7 +46,7 @@ func rest(ctx context.Context, p *process) error {
 		select {
 		case <-ctx.Done():
 			return errors.New("nothing came to rest in time")
-		case <-p.ended:
+		case <-p.Ended:
 			return errors.New("the process ended by itself")
 		case <-tick.C:
 		}

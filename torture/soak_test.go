@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"stockflow/stand"
 )
 
 var (
@@ -101,24 +103,25 @@ func (s sample) String() string {
 func (s *soak) live(span time.Duration, y *tally) {
 	s.number++
 	p := s.spawn()
-	if err := p.await(p.ready, "ready"); err != nil {
-		s.t.Fatalf("%v\n%s", err, s.lastWords())
+	if err := p.Await(p.Ready, "ready"); err != nil {
+		s.t.Fatal(err)
 	}
-	y.ready = append(y.ready, p.readyAfter)
+	y.ready = append(y.ready, p.ReadyAfter)
 	end := time.NewTimer(span)
 	defer end.Stop()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for n := 1; ; n++ {
 		select {
-		case <-p.ended:
-			s.t.Fatalf("a process ended by itself: %v\n%s", p.cmd.ProcessState, s.lastWords())
+		case <-p.Ended:
+			s.t.Fatalf("a process ended by itself: %v\n%s", p.Cmd.ProcessState, p.LastWords())
 		case <-tick.C:
 			s.sample(p, n%6 == 0)
 		case <-end.C:
 			s.sample(p, true)
-			p.signal(syscall.SIGKILL)
-			<-p.ended
+			p.Signal(syscall.SIGKILL)
+			<-p.Ended
+			s.buried(p)
 			met, err := s.look(p)
 			if err != nil {
 				s.t.Fatal(err)
@@ -133,14 +136,14 @@ func (s *soak) live(span time.Duration, y *tally) {
 }
 
 // sample notes what a process holds; those with the disk are printed.
-func (s *soak) sample(p *process, disk bool) {
-	m, err := metrics(s.t.Context(), p.http)
+func (s *soak) sample(p *stand.Process, disk bool) {
+	m, err := metrics(s.t.Context(), p.HTTP)
 	if err != nil {
 		s.t.Logf("the metrics can't be read: %v", err)
 		return
 	}
 	x := sample{
-		process: s.number, age: time.Since(p.spawned), elapsed: time.Since(s.began), readyAfter: p.readyAfter, orders: s.books.placed(),
+		process: s.number, age: time.Since(p.Spawned), elapsed: time.Since(s.began), readyAfter: p.ReadyAfter, orders: s.books.placed(),
 		resident: m["process_resident_memory_bytes"], heap: m["go_memstats_heap_inuse_bytes"],
 		goroutines: m["go_goroutines"], files: m["process_open_fds"], lag: m["stockflow_lag_records"],
 	}

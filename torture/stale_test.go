@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
+	"stockflow/stand"
 )
 
 var times = flag.Int("times", 0, "how often an instance is stopped for longer than its session, and goes on")
@@ -50,8 +51,8 @@ type share struct {
 	rnd    *rand.Rand
 	client *kgo.Client
 	admin  *kadm.Client
-	first  *process
-	other  *process
+	first  *stand.Process
+	other  *stand.Process
 	kills  int
 	stops  int
 }
@@ -59,13 +60,13 @@ type share struct {
 func (s *share) open() {
 	s.doors = append(s.doors, newDoor())
 	s.first = s.join("first", "")
-	s.must(s.first.await(s.first.ready, "ready"))
-	client, err := broker.Connection{Brokers: []string{s.first.kafka}}.Client()
+	s.must(s.first.Await(s.first.Ready, "ready"))
+	client, err := broker.Connection{Brokers: []string{s.first.Kafka}}.Client()
 	s.must(err)
 	s.client, s.admin = client, kadm.NewClient(client)
 	s.t.Cleanup(client.Close)
 	for _, d := range s.doors {
-		d.open(s.first.http, "first ")
+		d.open(s.first.HTTP, "first ")
 	}
 	s.begin()
 }
@@ -73,44 +74,44 @@ func (s *share) open() {
 func (s *share) must(err error) {
 	s.t.Helper()
 	if err != nil {
-		s.t.Fatalf("%v\n%s", err, s.lastWords())
+		s.t.Fatal(err)
 	}
 }
 
 // join starts an instance on a directory of its own.
-func (s *share) join(name, brokers string) *process {
+func (s *share) join(name, brokers string) *stand.Process {
 	data := s.data
 	if brokers != "" {
 		data = filepath.Join(filepath.Dir(s.data), name)
 	}
-	args := append([]string{"--log-level", "warn", "serve", "--http", "127.0.0.1:0", "--data", data}, s.relay.flags()...)
+	args := append([]string{"--log-level", "warn", "serve", "--http", "127.0.0.1:0", "--data", data}, s.relay.Flags()...)
 	if brokers != "" {
 		args = append(args, "--brokers", brokers)
 	}
-	return spawn(s.t, s.said, []string{"TORTURE_SESSION=" + sessionTime.String()}, args...)
+	return stand.Spawn(s.t, []string{"TORTURE_SESSION=" + sessionTime.String()}, args...)
 }
 
 // scale goes from one instance to three and back.
 func (s *share) scale() {
-	second, third := s.join("second", s.first.kafka), s.join("third", s.first.kafka)
-	s.must(second.await(second.ready, "ready"))
-	s.must(third.await(third.ready, "ready"))
+	second, third := s.join("second", s.first.Kafka), s.join("third", s.first.Kafka)
+	s.must(second.Await(second.Ready, "ready"))
+	s.must(third.Await(third.Ready, "ready"))
 	s.members(3)
-	s.doors[1].open(second.http, "second ")
+	s.doors[1].open(second.HTTP, "second ")
 	s.work(2 * time.Second)
-	s.doors[1].open(third.http, "third ")
-	second.kill()
+	s.doors[1].open(third.HTTP, "third ")
+	second.Kill()
 	s.kills++
 	s.work(time.Second)
-	s.doors[1].open(s.first.http, "first ")
-	s.must(third.stop())
+	s.doors[1].open(s.first.HTTP, "first ")
+	s.must(third.Stop())
 	s.members(1)
 	s.work(time.Second)
 	s.t.Logf("from one instance to three and back: %d orders", s.books.placed())
 
-	s.other = s.join("other", s.first.kafka)
-	s.must(s.other.await(s.other.ready, "ready"))
-	s.doors[1].open(s.other.http, "other ")
+	s.other = s.join("other", s.first.Kafka)
+	s.must(s.other.Await(s.other.Ready, "ready"))
+	s.doors[1].open(s.other.HTTP, "other ")
 }
 
 // work lets the clients do what they do for a while.
@@ -123,26 +124,26 @@ func (s *share) sleep(n int) {
 	s.members(2)
 	s.work(2 * time.Second)
 	s.stops++
-	s.other.signal(syscall.SIGSTOP)
+	s.other.Signal(syscall.SIGSTOP)
 	slept := time.NewTimer(2 * sessionTime)
 	defer slept.Stop()
 	s.members(1)
 	<-slept.C
-	s.other.signal(syscall.SIGCONT)
+	s.other.Signal(syscall.SIGCONT)
 	s.t.Logf("stop %3d: %d orders, records of others found %.0f", n+1, s.books.placed(), s.foreign())
 }
 
 // members waits until every group has so many members, none of which is about to come or go.
 func (s *share) members(want int) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), generous)
+	ctx, cancel := context.WithTimeout(s.t.Context(), stand.Generous)
 	defer cancel()
 	tick := time.NewTicker(glance)
 	defer tick.Stop()
 	for have := -1; have != want; {
 		select {
 		case <-ctx.Done():
-			s.t.Fatalf("the groups don't come to %d members\n%s", want, s.lastWords())
+			s.t.Fatalf("the groups don't come to %d members", want)
 		case <-tick.C:
 		}
 		described, err := s.admin.DescribeGroups(ctx, groups...)
@@ -158,8 +159,8 @@ func (s *share) members(want int) {
 
 // foreign is how many records of others the instances have found in the changelogs of their partitions.
 func (s *share) foreign() (n float64) {
-	for _, p := range []*process{s.first, s.other} {
-		m, err := metrics(s.t.Context(), p.http)
+	for _, p := range []*stand.Process{s.first, s.other} {
+		m, err := metrics(s.t.Context(), p.HTTP)
 		s.must(err)
 		n += m["stockflow_foreign_rows_total"]
 	}
@@ -178,7 +179,7 @@ func (s *share) close() {
 	}
 	a.run()
 	s.books.compare(a.ledger, func(m move) bool { return m.sent > 1 })
-	for _, p := range []*process{s.first, s.other} {
+	for _, p := range []*stand.Process{s.first, s.other} {
 		a.add(s.agree(p, a.ledger))
 	}
 	again := s.checkMails(a.ledger, func(string) int { return s.stops + s.kills })
@@ -186,10 +187,15 @@ func (s *share) close() {
 		a.addf("%d e-mails were sent again, with %d stops and kills", again, s.stops+s.kills)
 	}
 	s.t.Logf("%d orders; %d messages in the logs, %d of them repeats; %d rows written, %d of them older than the one before; %.0f records of others found; %d e-mails, %d of them again",
-		len(a.ledger.orders), a.messages, a.repeats, a.records, a.stale, s.foreign(), len(s.relay.counts()), again)
+		len(a.ledger.orders), a.messages, a.repeats, a.records, a.stale, s.foreign(), len(s.relay.Counts()), again)
 	s.t.Logf("what was answered: %s", s.books.summary())
-	s.must(s.other.stop())
-	s.must(s.first.stop())
+	s.must(s.other.Stop())
+	s.must(s.first.Stop())
+	s.buried(s.other)
+	s.buried(s.first)
+	if s.cry != "" {
+		a.addf("a process said: %s", s.cry)
+	}
 	if a.n > 0 {
 		s.t.Errorf("%d complaints, -seed %d\n%s\n%s", a.n, s.seed, strings.Join(a.texts, "\n"), s.lastWords())
 	}
@@ -208,7 +214,7 @@ func (s *share) repaired() error {
 			tables = append(tables, newTail(s.data, table, p))
 		}
 	}
-	deadline := time.NewTimer(generous)
+	deadline := time.NewTimer(stand.Generous)
 	defer deadline.Stop()
 	tick := time.NewTicker(glance)
 	defer tick.Stop()
@@ -243,13 +249,13 @@ func (s *share) repaired() error {
 }
 
 // agree waits until what an instance shows of every row is the fold: its view may be a moment behind.
-func (s *share) agree(p *process, l *ledger) *complaints {
+func (s *share) agree(p *stand.Process, l *ledger) *complaints {
 	const patience = 10 * time.Second
 	for end := time.Now().Add(patience); ; {
 		wrong := new(complaints)
 		copied := *l
 		copied.complaints = wrong
-		listAll(s.t, p.http).compare(&copied)
+		listAll(s.t, p.HTTP).compare(&copied)
 		if wrong.n == 0 || time.Now().After(end) {
 			return wrong
 		}

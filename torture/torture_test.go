@@ -5,13 +5,15 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"stockflow/cli"
+	"stockflow/stand"
 )
 
 var (
@@ -24,6 +26,8 @@ var (
 
 // enoughKills is from how many kills on a run is void that has missed a moment.
 const enoughKills = 30
+
+func TestMain(m *testing.M) { stand.Main(m, cli.Main) }
 
 // TestTorture kills a Stockflow under load, again and again, and audits what is left.
 func TestTorture(t *testing.T) {
@@ -119,8 +123,9 @@ type rack struct {
 	t     *testing.T
 	seed  uint64
 	data  string
-	said  string
-	relay *relay
+	last  *stand.Process // that was killed or stopped
+	cry   string         // what no process should ever write to its standard error
+	relay *stand.Relay
 	books *books
 	doors []*door // which the clients are shared out to
 	flaw  string
@@ -134,10 +139,9 @@ type rack struct {
 }
 
 func newRack(t *testing.T, seed uint64, flaw string, hands int) *rack {
-	dir := t.TempDir()
 	k := &rack{
-		t: t, seed: seed, data: filepath.Join(dir, "data"), said: filepath.Join(dir, "said"),
-		relay: newRelay(t), books: newBooks(), doors: []*door{newDoor()}, flaw: flaw, hands: hands, act: (*client).act, assortment: small,
+		t: t, seed: seed, data: filepath.Join(t.TempDir(), "data"),
+		relay: stand.NewRelay(t, nil), books: newBooks(), doors: []*door{newDoor()}, flaw: flaw, hands: hands, act: (*client).act, assortment: small,
 	}
 	k.evidence = newEvidence(t, k.data, k.relay)
 	return k
@@ -155,14 +159,14 @@ func (k *rack) begin() {
 }
 
 // spawn starts a process on the directory, and leads the clients to it.
-func (k *rack) spawn() *process {
-	args := append([]string{"--log-level", "warn", "serve", "--http", "127.0.0.1:0", "--data", k.data}, k.relay.flags()...)
-	p := spawn(k.t, k.said, []string{k.evidence.flush.environment(), "TORTURE_FLAW=" + k.flaw}, args...)
+func (k *rack) spawn() *stand.Process {
+	args := append([]string{"--log-level", "warn", "serve", "--http", "127.0.0.1:0", "--data", k.data}, k.relay.Flags()...)
+	p := stand.Spawn(k.t, []string{k.evidence.flush.environment(), "TORTURE_FLAW=" + k.flaw}, args...)
 	go func() {
 		select {
-		case <-p.listening:
-			k.doors[0].open(p.http, "")
-		case <-p.ended:
+		case <-p.Listening:
+			k.doors[0].open(p.HTTP, "")
+		case <-p.Ended:
 		}
 	}()
 	return p
@@ -175,9 +179,10 @@ func (k *rack) torture(times int, how string, y *tally) {
 	for n := range times {
 		way := someKill(rnd, n, how)
 		p := k.spawn()
-		if err := way.do(rnd, &victim{process: p, data: k.data, relay: k.relay, flush: k.evidence.flush}); err != nil {
-			k.t.Fatalf("kill %d, %s: %v\n%s", n, way.name, err, k.lastWords())
+		if err := way.do(rnd, &victim{Process: p, data: k.data, relay: k.relay, flush: k.evidence.flush}); err != nil {
+			k.t.Fatalf("kill %d, %s: %v", n, way.name, err)
 		}
+		k.buried(p)
 		met, err := k.look(p)
 		if err != nil {
 			k.t.Fatal(err)
@@ -187,9 +192,9 @@ func (k *rack) torture(times int, how string, y *tally) {
 			y.found[m]++
 		}
 		ready := "never"
-		if was(p.ready) {
-			y.ready = append(y.ready, p.readyAfter)
-			ready = p.readyAfter.Round(time.Millisecond).String()
+		if stand.Was(p.Ready) {
+			y.ready = append(y.ready, p.ReadyAfter)
+			ready = p.ReadyAfter.Round(time.Millisecond).String()
 		}
 		k.t.Logf("kill %3d %-18s ready after %-8s orders %-7d fell into %v", n+1, way.name, ready, k.books.placed(), met)
 	}
@@ -199,36 +204,50 @@ func (k *rack) torture(times int, how string, y *tally) {
 func (k *rack) audit(y *tally) *complaints {
 	a := newAudit(k.data)
 	p := k.spawn()
-	if err := p.await(p.ready, "ready"); err != nil {
-		k.t.Fatalf("%v\n%s", err, k.lastWords())
+	if err := p.Await(p.Ready, "ready"); err != nil {
+		k.t.Fatal(err)
 	}
-	y.ready = append(y.ready, p.readyAfter)
+	y.ready = append(y.ready, p.ReadyAfter)
 	k.ends()
 	k.working.Wait()
 	if err := rest(k.t.Context(), p); err != nil {
 		a.addf("%v", err)
 	}
-	shown := listAll(k.t, p.http)
-	if err := p.stop(); err != nil {
+	shown := listAll(k.t, p.HTTP)
+	if err := p.Stop(); err != nil {
 		a.addf("%v", err)
 	}
+	k.buried(p)
 	a.run()
 	k.books.compare(a.ledger, func(move) bool { return false })
 	y.http += shown.compare(a.ledger)
 	y.mailsAgain += int64(k.checkMails(a.ledger, func(id string) int { return k.allowed[id] }))
-	y.mails += int64(len(k.relay.counts()))
+	y.mails += int64(len(k.relay.Counts()))
 	y.orders += int64(len(a.ledger.orders))
 	y.messages, y.repeats, y.records = y.messages+a.messages, y.repeats+a.repeats, y.records+a.records
 	if a.stale > 0 {
 		a.addf("%d rows were written that were older than the one before them, and there was one owner at a time", a.stale)
 	}
+	if k.cry != "" {
+		a.addf("a process said: %s", k.cry)
+	}
 	k.t.Logf("what was answered: %s", k.books.summary())
 	return a.complaints
 }
 
-// lastWords are the last lines that the processes have written to their standard error.
+// buried takes a last look at a process that has ended: what it wrote to its standard error.
+func (k *rack) buried(p *stand.Process) {
+	k.last = p
+	for line := range strings.Lines(p.Stderr.String()) {
+		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") || strings.Contains(line, "DATA RACE") {
+			k.cry = line
+		}
+	}
+}
+
 func (k *rack) lastWords() string {
-	text, _ := os.ReadFile(k.said)
-	lines := strings.Split(string(text), "\n")
-	return strings.Join(lines[max(0, len(lines)-30):], "\n")
+	if k.last == nil {
+		return ""
+	}
+	return k.last.LastWords()
 }
