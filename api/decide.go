@@ -17,10 +17,13 @@ import (
 // shelf is one table as clients see it.
 type shelf[S any] struct {
 	table *views.Table[S]
+	log   string       // that the table is the fold of
 	path  string       // of its rows, up to the key
 	what  string       // one of its rows, in a sentence
 	known func(S) bool // whether there is anything to show
 	show  func(key string, head codecs.Head, s S) any
+	// decode reads a row as it lies in the table or in the history.
+	decode func(row []byte) (codecs.Head, S, error)
 }
 
 // get answers with the row of key.

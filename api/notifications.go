@@ -16,13 +16,18 @@ type notificationState = notification.State
 
 func notificationShelf(t *views.Tables) shelf[notificationState] {
 	return shelf[notificationState]{
-		table: t.Mails, path: "/v1/notifications/", what: "notification",
-		known: func(s notification.State) bool { return len(s.Mails) > 0 },
-		show:  func(id string, h codecs.Head, s notification.State) any { return showNotifications(id, h, s) },
+		table: t.Mails, log: processors.NotificationEvents, path: "/v1/notifications/", what: "notification",
+		known:  func(s notification.State) bool { return len(s.Mails) > 0 },
+		show:   func(id string, h codecs.Head, s notification.State) any { return showNotifications(id, h, s) },
+		decode: codecs.DecodeNotificationRow,
 	}
 }
 
 func (s *Server) notification(_ context.Context, id string) (reply, error) { return s.mails.get(id) }
+
+func (s *Server) notificationAt(ctx context.Context, m moment) (reply, error) {
+	return past(ctx, s, s.mails, m)
+}
 
 // resend answers requests to try a failed e-mail again.
 func (s *Server) resend(ctx context.Context, c command) (reply, error) {

@@ -21,13 +21,18 @@ type orderState = order.State
 
 func orderShelf(t *views.Tables) shelf[orderState] {
 	return shelf[orderState]{
-		table: t.Orders, path: "/v1/orders/", what: "order",
-		known: func(s order.State) bool { return s.Status != order.None },
-		show:  func(id string, h codecs.Head, s order.State) any { return showOrder(id, h, s) },
+		table: t.Orders, log: processors.OrderEvents, path: "/v1/orders/", what: "order",
+		known:  func(s order.State) bool { return s.Status != order.None },
+		show:   func(id string, h codecs.Head, s order.State) any { return showOrder(id, h, s) },
+		decode: codecs.DecodeOrderRow,
 	}
 }
 
 func (s *Server) order(_ context.Context, id string) (reply, error) { return s.orders.get(id) }
+
+func (s *Server) orderAt(ctx context.Context, m moment) (reply, error) {
+	return past(ctx, s, s.orders, m)
+}
 
 // placement is an order on its way into the log.
 type placement struct {

@@ -14,13 +14,18 @@ type shipmentState = shipment.State
 
 func shipmentShelf(t *views.Tables) shelf[shipmentState] {
 	return shelf[shipmentState]{
-		table: t.Shipments, path: "/v1/shipments/", what: "shipment",
-		known: func(s shipment.State) bool { return s.Status != shipment.None },
-		show:  func(id string, h codecs.Head, s shipment.State) any { return showShipment(id, h, s) },
+		table: t.Shipments, log: processors.ShipmentEvents, path: "/v1/shipments/", what: "shipment",
+		known:  func(s shipment.State) bool { return s.Status != shipment.None },
+		show:   func(id string, h codecs.Head, s shipment.State) any { return showShipment(id, h, s) },
+		decode: codecs.DecodeShipmentRow,
 	}
 }
 
 func (s *Server) shipment(_ context.Context, id string) (reply, error) { return s.parcels.get(id) }
+
+func (s *Server) shipmentAt(ctx context.Context, m moment) (reply, error) {
+	return past(ctx, s, s.parcels, m)
+}
 
 // parcel answers dispatches and deliveries.
 func (s *Server) parcel(ctx context.Context, c command) (reply, error) {

@@ -28,6 +28,7 @@ var kinds = map[string]kind{
 	"cross_origin":       {403, "The request comes from another site"},
 	"not_found":          {404, "Not found"},
 	"events_expired":     {410, "What came after this event is no longer known"},
+	"history_expired":    {410, "What was then can't be folded any more"},
 	"token_expired":      {410, "The token has expired"},
 	"method_not_allowed": {405, "The path does not take this method"},
 	"too_slow":           {408, "The request took too long to arrive"},
@@ -38,6 +39,7 @@ var kinds = map[string]kind{
 
 	// What is wrong with Stockflow or what it stands on.
 	"busy":            {503, "Too much is going on at once"},
+	"halted":          {503, "The log can't be folded that far"},
 	"internal":        {500, "Something went wrong inside"},
 	"log_unreachable": {503, "The log can't be reached"},
 	"outcome_unknown": {503, "It is not known whether this was done"},
@@ -113,6 +115,9 @@ func faultOf(err error) *fault {
 		}
 	case errors.Is(err, context.Canceled):
 		return &fault{code: "unreadable", detail: "The client went away.", cause: err}
+	}
+	if f := looksBack(err); f != nil {
+		return f
 	}
 	return &fault{code: "internal", detail: "The cause is in the server's log.", cause: err}
 }

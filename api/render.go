@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 
-	"stockflow/codecs"
 	"stockflow/processors"
 	"stockflow/views"
 )
@@ -14,23 +13,20 @@ func Render(table, key string, row []byte) (body []byte, shown bool, err error) 
 	none := &views.Tables{}
 	switch table {
 	case processors.OrderTable:
-		return render(orderShelf(none), codecs.DecodeOrderRow, key, row)
+		return render(orderShelf(none), key, row)
 	case processors.InventoryTable:
-		return render(inventoryShelf(none), codecs.DecodeInventoryRow, key, row)
+		return render(inventoryShelf(none), key, row)
 	case processors.ShipmentTable:
-		return render(shipmentShelf(none), codecs.DecodeShipmentRow, key, row)
+		return render(shipmentShelf(none), key, row)
 	}
 	return nil, false, nil
 }
 
-func render[S any](sh shelf[S], decode func([]byte) (codecs.Head, S, error), key string, row []byte) ([]byte, bool, error) {
-	if row == nil {
-		return nil, false, nil
-	}
-	head, state, err := decode(row)
-	if err != nil || !sh.known(state) {
+func render[S any](sh shelf[S], key string, row []byte) ([]byte, bool, error) {
+	seen, err := sh.shown(key, row)
+	if err != nil || seen == nil {
 		return nil, false, err
 	}
-	body, err := json.Marshal(sh.show(key, head, state))
+	body, err := json.Marshal(seen)
 	return body, true, err
 }

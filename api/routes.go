@@ -26,23 +26,26 @@ func (s *Server) routes() []route {
 	return []route{
 		{"POST", "/v1/orders", handle(readPlacement, s.place)},
 		{"GET", "/v1/orders", s.fresh(processors.OrderEvents, handle(s.readOrders, s.listOrders))},
-		{"GET", "/v1/orders/{order_id}", s.fresh(processors.OrderEvents, handle(readOrderID, s.order))},
+		{"GET", "/v1/orders/{order_id}", s.row(processors.OrderEvents, handle(readOrderID, s.order), handle(s.asOf(readOrderID), s.orderAt))},
+		{"GET", "/v1/orders/{order_id}/events", handle(s.readTrail("order_id"), s.orderTrail)},
+		{"GET", "/v1/orders/{order_id}/explain", handle(readOrderID, s.explain)},
 		{"POST", "/v1/orders/{order_id}/cancel", handle(readCancel, s.cancel)},
 
 		{"GET", "/v1/inventory", s.fresh(processors.InventoryEvents, handle(s.readInventory, s.listInventory))},
-		{"GET", "/v1/inventory/{sku}", s.fresh(processors.InventoryEvents, handle(readSKU, s.inventory))},
+		{"GET", "/v1/inventory/{sku}", s.row(processors.InventoryEvents, handle(readSKU, s.inventory), handle(s.asOf(readSKU), s.inventoryAt))},
+		{"GET", "/v1/inventory/{sku}/events", handle(s.readTrail("sku"), s.stockTrail)},
 		{"POST", "/v1/inventory/{sku}/receipts", handle(readReceipt, s.stock)},
 		{"POST", "/v1/inventory/{sku}/adjustments", handle(readAdjustment, s.stock)},
 
 		{"GET", "/v1/shipments", s.fresh(processors.ShipmentEvents, handle(s.readShipments, s.listShipments))},
-		{"GET", "/v1/shipments/{order_id}", s.fresh(processors.ShipmentEvents, handle(readOrderID, s.shipment))},
+		{"GET", "/v1/shipments/{order_id}", s.row(processors.ShipmentEvents, handle(readOrderID, s.shipment), handle(s.asOf(readOrderID), s.shipmentAt))},
 		{"POST", "/v1/shipments/{order_id}/dispatch", handle(readDispatch, s.parcel)},
 		{"POST", "/v1/shipments/{order_id}/deliver", handle(readDeliver, s.parcel)},
 
 		{"GET", "/v1/events", handle(s.readEvents, s.events)},
 
 		{"GET", "/v1/notifications", s.fresh(processors.NotificationEvents, handle(s.readNotifications, s.listNotifications))},
-		{"GET", "/v1/notifications/{order_id}", s.fresh(processors.NotificationEvents, handle(readOrderID, s.notification))},
+		{"GET", "/v1/notifications/{order_id}", s.row(processors.NotificationEvents, handle(readOrderID, s.notification), handle(s.asOf(readOrderID), s.notificationAt))},
 		{"POST", "/v1/notifications/{order_id}/{kind}/resend", handle(readResend, s.resend)},
 
 		{"GET", "/openapi.yaml", handle(readNothing, s.openAPI)},

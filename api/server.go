@@ -13,12 +13,14 @@ import (
 
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/replay/history"
 	"stockflow/views"
 )
 
 // Config is what a server stands on. All of it is needed, but for Pressure.
 type Config struct {
 	Tables   *views.Tables
+	History  *history.History
 	Emitter  Emitter
 	Realm    []byte          // what no other Stockflow has, the same for all processes of this one; tokens are made with it
 	Ready    func() []string // what Stockflow waits for before it does its work; empty when it does
@@ -36,6 +38,7 @@ type Emitter interface {
 type Server struct {
 	emitter   Emitter
 	tables    *views.Tables
+	history   *history.History
 	realm     []byte
 	waitsFor  func() []string
 	registry  *prometheus.Registry
@@ -73,7 +76,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		gate:    g,
-		emitter: c.Emitter, tables: c.Tables, realm: c.Realm, waitsFor: c.Ready, registry: c.Registry, metrics: m, log: c.Log,
+		emitter: c.Emitter, tables: c.Tables, history: c.History, realm: c.Realm, waitsFor: c.Ready, registry: c.Registry, metrics: m, log: c.Log,
 		orders: orderShelf(c.Tables), stocks: inventoryShelf(c.Tables), parcels: shipmentShelf(c.Tables),
 		mails: notificationShelf(c.Tables),
 	}

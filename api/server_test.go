@@ -22,6 +22,7 @@ import (
 	"stockflow/codecs"
 	"stockflow/engine"
 	"stockflow/processors/order"
+	"stockflow/replay/history"
 	"stockflow/views"
 )
 
@@ -58,6 +59,7 @@ func newDeskOn(t *testing.T, conn broker.Connection) *desk {
 	logger := slog.New(slog.NewTextHandler(d.said, nil))
 	s, err := New(Config{
 		Tables:   views.Open(conn, t.TempDir(), slog.New(slog.DiscardHandler)),
+		History:  history.Open(conn, t.TempDir(), 1, slog.New(slog.DiscardHandler)),
 		Emitter:  d.log,
 		Ready:    d.ready,
 		Registry: prometheus.NewRegistry(),

@@ -14,13 +14,18 @@ type inventoryState = inventory.State
 
 func inventoryShelf(t *views.Tables) shelf[inventoryState] {
 	return shelf[inventoryState]{
-		table: t.Inventory, path: "/v1/inventory/", what: "SKU",
-		known: func(s inventory.State) bool { return s.Known },
-		show:  func(sku string, h codecs.Head, s inventory.State) any { return showInventory(sku, h, s) },
+		table: t.Inventory, log: processors.InventoryEvents, path: "/v1/inventory/", what: "SKU",
+		known:  func(s inventory.State) bool { return s.Known },
+		show:   func(sku string, h codecs.Head, s inventory.State) any { return showInventory(sku, h, s) },
+		decode: codecs.DecodeInventoryRow,
 	}
 }
 
 func (s *Server) inventory(_ context.Context, sku string) (reply, error) { return s.stocks.get(sku) }
+
+func (s *Server) inventoryAt(ctx context.Context, m moment) (reply, error) {
+	return past(ctx, s, s.stocks, m)
+}
 
 // stock answers receipts and adjustments.
 func (s *Server) stock(ctx context.Context, c command) (reply, error) {

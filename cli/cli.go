@@ -23,6 +23,7 @@ type commands struct {
 
 	Serve   Serve   `cmd:"" help:"Run Stockflow: broker, processors, views and HTTP."`
 	Load    Load    `cmd:"" help:"Send the rows of a CSV or NDJSON file to a running Stockflow."`
+	Show    show    `cmd:"" help:"Print a row of a table, now or as it was."`
 	Version version `cmd:"" help:"Print the version."`
 
 	Verify verifyTables `cmd:"" help:"Fold the logs again and compare with the tables."`

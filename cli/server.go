@@ -20,6 +20,7 @@ import (
 	"stockflow/engine"
 	"stockflow/mail"
 	"stockflow/processors"
+	"stockflow/replay/history"
 	"stockflow/views"
 )
 
@@ -39,6 +40,7 @@ type Server struct {
 	outlet        mail.Outlet
 
 	tables   *views.Tables
+	history  *history.History
 	emitter  *engine.Emitter
 	api      *api.Server
 	listener net.Listener
@@ -64,7 +66,7 @@ const remember = time.Minute
 func (s Serve) Start(ctx context.Context, log *slog.Logger) (*Server, error) {
 	server := &Server{serve: s, log: log, registry: prometheus.NewRegistry(), ended: make(chan error, 8)}
 	for _, step := range []func(context.Context) error{
-		server.listen, server.prepareMail, server.openBroker, server.openTopics, server.startViews, server.startProcessors, server.startHTTP, server.startMail,
+		server.listen, server.prepareMail, server.openBroker, server.openTopics, server.startViews, server.startHistory, server.startProcessors, server.startHTTP, server.startMail,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, server.Stop())
@@ -182,6 +184,15 @@ func (s *Server) startViews(context.Context) error {
 	s.tables = views.Open(s.conn, filepath.Join(s.serve.Data, "views"), s.log)
 	if s.serve.does("api") {
 		s.start("views", s.tables.Run)
+	}
+	return nil
+}
+
+// startHistory follows the logs for those who look back. Nobody waits for it to be ready: it answers from where it is.
+func (s *Server) startHistory(context.Context) error {
+	s.history = history.Open(s.conn, filepath.Join(s.serve.Data, "history"), s.partitions, s.log)
+	if s.serve.does("api") {
+		s.start("history", s.history.Run)
 	}
 	return nil
 }
@@ -341,7 +352,7 @@ func (s *Server) startHTTP(context.Context) error {
 	}
 	s.parts = append(s.parts, part{"emitter", func() error { emitter.Close(); return nil }})
 	s.api, err = api.New(api.Config{
-		Tables: s.tables, Emitter: emitter, Realm: s.realm, Ready: s.Waiting, Registry: s.registry, Log: s.log,
+		Tables: s.tables, History: s.history, Emitter: emitter, Realm: s.realm, Ready: s.Waiting, Registry: s.registry, Log: s.log,
 		Pressure: s.serve.pressure(),
 	})
 	if err != nil {

@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// shows carries out show with a command line, and expects its exit code and a text in what it prints.
+func shows(t *testing.T, code int, says string, args ...string) string {
+	t.Helper()
+	var stdout, stderr strings.Builder
+	if got := run(append([]string{"show"}, args...), &stdout, &stderr); got != code || !strings.Contains(stdout.String()+stderr.String(), says) {
+		t.Errorf("show %q ends with %d: %s%s\nexpected %d with %q in it", args, got, stdout.String(), stderr.String(), code, says)
+	}
+	return stdout.String()
+}
+
+// TestRowsAreShownNowAndAsTheyWere beside a server that runs, by its broker's address, on a directory whose server is
+// stopped, and on one that has lost its history. All say the same.
+func TestRowsAreShownNowAndAsTheyWere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	data := "--data=" + dir
+	shows(t, 1, "there is no Stockflow's log in "+dir, "order", "o-1", data)
+	server, client := openQuickly(t, dir)
+	for i := range 70 {
+		client.want("POST", "/v1/inventory/lamp/receipts", fmt.Sprintf(`{"quantity":%d}`, i+1), 200)
+	}
+	client.want("POST", "/v1/orders", `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":2}]}`, 201)
+	brokers := "--brokers=" + server.conn.Brokers[0]
+	running := tellAll(t, data)
+	if by := tellAll(t, brokers); by != running {
+		t.Errorf("by the broker's address the rows are %s, expected %s", by, running)
+	}
+	halt(t, server)
+	if stopped := tellAll(t, data); stopped != running {
+		t.Errorf("on a stopped directory the rows are %s, expected %s", stopped, running)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "history")); err != nil {
+		t.Fatal(err)
+	}
+	if without := tellAll(t, data); without != running {
+		t.Errorf("without a history the rows are %s, expected %s", without, running)
+	}
+	for _, bad := range []struct{ says, table, key, at string }{
+		{`there is no table "orders"`, "orders", "o-1", ""},
+		{`there is no table "\x1b"`, "\x1b", "o-1", ""},
+		{"there is no row of o-9 in order", "order", "o-9", ""},
+		{"KEY: must not", "order", "o/9", ""},
+		{"--at: x is neither a time", "order", "o-1", "x"},
+		{"is in the future", "order", "o-1", "2999-01-01T00:00:00Z"},
+		{"--at: it is before order-events begins: its first message came at 2", "order", "o-1", "1999-01-01T00:00:00Z"},
+		{"has offsets from 0 to ", "inventory", "lamp", "1000"},
+	} {
+		args := []string{bad.table, bad.key, data}
+		if bad.at != "" {
+			args = append(args, "--at="+bad.at)
+		}
+		shows(t, 1, bad.says, args...)
+	}
+}
+
+// tellAll returns what is told of the rows of two tables, now and at some offsets.
+func tellAll(t *testing.T, where string) string {
+	t.Helper()
+	var all strings.Builder
+	shows(t, 0, "after     inventory-events/", "inventory", "lamp", where)
+	for _, args := range [][]string{
+		{"inventory", "lamp"}, {"order-table", "o-1"}, {"inventory", "lamp", "--at=0"}, {"inventory", "lamp", "--at=40"}, {"inventory", "lamp", "--at=64"},
+	} {
+		text := shows(t, 0, `"row": {`, append(args, "--json", where)...)
+		var row shownRow
+		if err := json.Unmarshal([]byte(text), &row); err != nil {
+			t.Errorf("%q is no JSON: %v", text, err)
+		}
+		if at := "--at=" + row.At; args[0] == "order-table" {
+			shows(t, 0, `"row": {`, append(args, "--json", where, at)...)
+		}
+		all.WriteString(text)
+	}
+	return all.String()
+}

@@ -1,0 +1,171 @@
+package history
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/storage"
+
+	"stockflow/engine"
+	"stockflow/replay"
+)
+
+// stretch is how many messages of a key are folded to look back, at most: after as many comes a snapshot.
+const stretch = 64
+
+// annals are the history of one partition of a log. One goroutine writes into them, and any may read.
+type annals struct {
+	machine    replay.Machine
+	partition  int32
+	partitions int32
+	dir        string // "" for annals in memory
+	only       string // the one key that is written down, "" for all
+	log        func(msg string, args ...any)
+	broken     func(error) // told of a read that met damage
+
+	opened sync.RWMutex // held to read for as long as db is used, so that it isn't closed under a reader
+	db     *leveldb.DB  // nil while they are closed
+
+	mu      sync.Mutex // guards what follows
+	mark    mark
+	changed chan struct{} // closed when the mark moves, or the annals are opened or closed
+}
+
+// mark says how far annals have got. It is written with every batch.
+type mark struct {
+	Topic   string `json:"topic"`            // the id of the log, "" if the broker gives none
+	Begin   int64  `json:"begin"`            // where the log began when the annals did: 0, if nothing of it had expired
+	Next    int64  `json:"next"`             // all of the log before this offset is in the annals
+	First   int64  `json:"first,omitempty"`  // the time of the first message, once there is one
+	Latest  int64  `json:"latest,omitempty"` // the latest time of a message
+	Letters int64  `json:"letters"`          // likewise of the dead letters' partition of the same number
+}
+
+func newAnnals(m replay.Machine, partition, partitions int32, dir string, log func(string, ...any)) *annals {
+	return &annals{machine: m, partition: partition, partitions: partitions, dir: dir, log: log,
+		broken: func(error) {}, changed: make(chan struct{})}
+}
+
+// name is how people call the partition.
+func (a *annals) name() string { return fmt.Sprintf("%s/%d", a.machine.Log, a.partition) }
+
+// refill is what becomes of annals that were set aside.
+const refill = "it is made again from the log"
+
+// open opens the annals of the log as the broker has it. Annals of another log, or of one that is now shorter than they
+// are or has lost what they have not read, are begun anew.
+func (a *annals) open(now bounds) error {
+	topic, begin, end := now.ids[a.machine.Log], now.start(a.machine.Log, a.partition), now.end(a.machine.Log, a.partition)
+	db, err := a.disk()
+	if err != nil {
+		return fmt.Errorf("opening the history of %s: %w", a.name(), err)
+	}
+	m, err := readMark(db)
+	if err != nil {
+		return errors.Join(fmt.Errorf("opening the history of %s: %w", a.name(), a.damaged(err)), db.Close())
+	}
+	if stale := m.Topic != topic || m.Next > end || m.Next < begin; stale && m.Next > 0 {
+		a.log("the history of a log is begun anew", "log", a.machine.Log, "partition", a.partition,
+			"has", m.Next, "begins", begin, "ends", end)
+		if err := clear(db); err != nil {
+			return errors.Join(fmt.Errorf("emptying the history of %s: %w", a.name(), a.damaged(err)), db.Close())
+		}
+		m = mark{}
+	}
+	if m.Next == 0 {
+		m.Topic, m.Begin, m.Next = topic, begin, begin
+	}
+	if m.Letters > now.end(engine.Letters, a.partition) {
+		m.Letters = 0
+	}
+	m.Letters = max(m.Letters, now.start(engine.Letters, a.partition))
+	a.opened.Lock()
+	a.db = db
+	a.opened.Unlock()
+	a.move(m)
+	return nil
+}
+
+func (a *annals) disk() (*leveldb.DB, error) {
+	if a.dir == "" {
+		return leveldb.Open(storage.NewMemStorage(), nil)
+	}
+	return engine.OpenDisk(a.dir, refill, a.log)
+}
+
+// damaged makes annals that a read found damaged be set aside when they are opened the next time.
+func (a *annals) damaged(err error) error {
+	if a.dir == "" {
+		return err
+	}
+	return engine.Damaged(a.dir, err)
+}
+
+func readMark(db *leveldb.DB) (m mark, err error) {
+	text, err := db.Get([]byte(markKey), nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		return m, nil
+	}
+	if err != nil {
+		return m, err
+	}
+	return m, json.Unmarshal(text, &m)
+}
+
+// clear removes all there is.
+func clear(db *leveldb.DB) error {
+	it := db.NewIterator(nil, nil)
+	defer it.Release()
+	b := new(leveldb.Batch)
+	for it.Next() { // the mark is the first: who dies in between begins at the log's beginning too
+		if b.Delete(it.Key()); b.Len() == 4096 {
+			if err := db.Write(b, nil); err != nil {
+				return err
+			}
+			b.Reset()
+		}
+	}
+	if err := it.Error(); err != nil {
+		return err
+	}
+	return db.Write(b, nil)
+}
+
+// close waits for those who read.
+func (a *annals) close() error {
+	a.opened.Lock()
+	defer a.opened.Unlock()
+	if a.db == nil {
+		return nil
+	}
+	db := a.db
+	a.db = nil
+	a.move(a.at())
+	return db.Close()
+}
+
+// at returns how far the annals are.
+func (a *annals) at() mark {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mark
+}
+
+// move sets the mark, and wakes those who wait for it.
+func (a *annals) move(m mark) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mark = m
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// moving returns how far the annals are, and a channel that is closed when that changes.
+func (a *annals) moving() (mark, <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mark, a.changed
+}

@@ -1,0 +1,109 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"stockflow/engine"
+	"stockflow/replay"
+)
+
+// bounds are where the logs and the dead letters begin and end, and the ids of their topics.
+type bounds struct {
+	starts, ends kadm.ListedOffsets
+	ids          map[string]string
+}
+
+func (b bounds) start(topic string, partition int32) int64 {
+	o, _ := b.starts.Lookup(topic, partition)
+	return o.Offset
+}
+
+func (b bounds) end(topic string, partition int32) int64 {
+	o, _ := b.ends.Lookup(topic, partition)
+	return o.Offset
+}
+
+// askPatience is how long the broker may take to say where its logs end.
+const askPatience = 5 * time.Second
+
+func topics() []string {
+	all := []string{engine.Letters}
+	for _, m := range replay.Machines {
+		all = append(all, m.Log)
+	}
+	return all
+}
+
+func boundsOf(ctx context.Context, admin *kadm.Client) (b bounds, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	if b.ends, err = endsOf(ctx, admin); err != nil {
+		return b, err
+	}
+	if b.starts, err = admin.ListStartOffsets(ctx, topics()...); err == nil {
+		err = b.starts.Error()
+	}
+	if err != nil {
+		return b, fmt.Errorf("asking where the logs begin: %w", err)
+	}
+	found, err := admin.ListTopics(ctx, topics()...)
+	if err == nil {
+		err = found.Error()
+	}
+	if err != nil {
+		return b, fmt.Errorf("asking for the ids of the logs: %w", err)
+	}
+	b.ids = map[string]string{}
+	for name, t := range found {
+		b.ids[name] = t.ID.String()
+	}
+	return b, nil
+}
+
+// endsOf returns where all that is committed ends.
+func endsOf(ctx context.Context, admin *kadm.Client) (kadm.ListedOffsets, error) {
+	ends, err := admin.ListCommittedOffsets(ctx, topics()...)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return nil, errors.Join(ErrUnreachable, err)
+	}
+	return ends, nil
+}
+
+// ends asks where the logs end now.
+func (h *History) ends(ctx context.Context) (bounds, error) {
+	admin, err := h.asker(ctx)
+	if err != nil {
+		return bounds{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	ends, err := endsOf(ctx, admin)
+	return bounds{ends: ends}, err
+}
+
+// await waits until the annals have all of their log before end, and of the dead letters before letters. The error is a
+// *Behind when ctx ends before.
+func (a *annals) await(ctx context.Context, end, letters int64) error {
+	for {
+		m, moved := a.moving()
+		if m.Next >= end && m.Letters >= letters {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			if m.Next >= end {
+				return &Behind{engine.Letters, a.partition, m.Letters, letters}
+			}
+			return &Behind{a.machine.Log, a.partition, m.Next, end}
+		}
+	}
+}

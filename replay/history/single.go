@@ -1,0 +1,138 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"stockflow/broker"
+	"stockflow/engine"
+	"stockflow/replay"
+)
+
+// Question asks for the history of one key.
+type Question struct {
+	Machine    replay.Machine
+	Key        string
+	Partitions int32
+	// Dir is where a history is kept that nobody runs on. If the key's partition is there, only what it lacks is read from
+	// the log. Without it the whole partition is, into memory, of which no more is kept than the key's own messages.
+	Dir string
+	// Progress, if not nil, is told from time to time how far the partition has been read.
+	Progress func(name string, read, end int64)
+	Log      func(msg string, args ...any) // told of a history that was set aside
+}
+
+// Single is the history of one key, up to where its log ended when it was recalled. It is for one goroutine.
+type Single struct {
+	annals *annals
+	key    string
+	first  int64 // the time of the first message of its log, 0 for an empty one
+}
+
+// Recall reads the history of a key from its log. The caller closes it.
+func Recall(ctx context.Context, conn broker.Connection, q Question) (*Single, error) {
+	client, err := conn.Client()
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	now, err := boundsOf(ctx, kadm.NewClient(client))
+	if err != nil {
+		return nil, err
+	}
+	p := broker.Partition([]byte(q.Key), q.Partitions)
+	a := newAnnals(q.Machine, p, q.Partitions, "", q.Log)
+	if _, err := os.Stat(Dir(q.Dir, q.Machine.Log, p)); q.Dir != "" && err == nil {
+		a.dir = Dir(q.Dir, q.Machine.Log, p)
+	} else {
+		a.only = q.Key
+	}
+	if err := a.open(now); err != nil {
+		return nil, err
+	}
+	s := &Single{annals: a, key: q.Key}
+	if err := s.catchUp(ctx, conn, q, now); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return s, nil
+}
+
+// catchUp reads what the annals lack.
+func (s *Single) catchUp(ctx context.Context, conn broker.Connection, q Question, now bounds) error {
+	a, log := s.annals, q.Machine.Log
+	end := now.end(log, a.partition)
+	err := inBatches(ctx, conn, log, a.partition, a.at().Next, end, func(records []*kgo.Record) error {
+		if q.Progress != nil {
+			q.Progress(a.name(), records[0].Offset, end)
+		}
+		return a.take(records)
+	})
+	if err == nil {
+		err = inBatches(ctx, conn, engine.Letters, a.partition, a.at().Letters, now.end(engine.Letters, a.partition), a.takeLetters)
+	}
+	if err != nil {
+		return err
+	}
+	s.first, err = firstOf(ctx, conn, log, q.Partitions, now)
+	return err
+}
+
+// inBatches reads a part of a partition.
+func inBatches(ctx context.Context, conn broker.Connection, topic string, partition int32, from, end int64, take func([]*kgo.Record) error) error {
+	if from >= end {
+		return nil
+	}
+	var batch []*kgo.Record
+	err := broker.Read(ctx, conn, topic, partition, from, end, func(r *kgo.Record) error {
+		if batch = append(batch, r); len(batch) < batchRecords {
+			return nil
+		}
+		defer func() { batch = batch[:0] }()
+		return take(batch)
+	})
+	if err != nil || len(batch) == 0 {
+		return err
+	}
+	return take(batch)
+}
+
+// errFirst ends the reading of a partition at its first record.
+var errFirst = errors.New("the first record")
+
+// firstOf returns the time of the first message of a log.
+func firstOf(ctx context.Context, conn broker.Connection, log string, partitions int32, now bounds) (first int64, err error) {
+	for p := range partitions {
+		from, end := now.start(log, p), now.end(log, p)
+		if from >= end {
+			continue
+		}
+		err := broker.Read(ctx, conn, log, p, from, end, func(r *kgo.Record) error {
+			if at := r.Timestamp.UnixMilli(); first == 0 || at < first {
+				first = at
+			}
+			return errFirst
+		})
+		if err != nil && !errors.Is(err, errFirst) {
+			return 0, err
+		}
+	}
+	return first, nil
+}
+
+// At returns the row as it was at a time. The errors are those of History.At.
+func (s *Single) At(at int64) (Moment, error) {
+	if s.first != 0 && at < s.first {
+		return Moment{}, &BeforeLog{s.annals.machine.Log, s.first}
+	}
+	return s.annals.momentBy(s.key, at)
+}
+
+// AtOffset returns the row as it was after the message at an offset of its partition. The error may be a *Beyond.
+func (s *Single) AtOffset(offset int64) (Moment, error) { return s.annals.momentAt(s.key, offset) }
+
+// Close ends the use of the history.
+func (s *Single) Close() error { return s.annals.close() }
