@@ -187,7 +187,7 @@ func TestALookBackFoldsAStretch(t *testing.T) {
 	w := newWorld(t, 3, 1)
 	w.live(400)
 	a := w.openAll(t.TempDir())[processors.InventoryEvents][0]
-	defer a.close()
+	defer func() { must(t, a.close()) }()
 	for w.feed(a, 300) {
 	}
 	most := 0
