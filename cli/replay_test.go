@@ -3,8 +3,11 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +22,7 @@ import (
 	"stockflow/processors"
 	"stockflow/processors/inventory"
 	"stockflow/processors/order"
+	"stockflow/replay"
 )
 
 // told carries out a command line, and expects its exit code and texts in what it prints.
@@ -234,7 +238,70 @@ func TestTablesThatContradictEachOtherAreFound(t *testing.T) {
 	}
 }
 
-// TestWhatHTTPServesIsVerified against a server that gives itself out for Stockflow.
+// TestWhatHTTPServesIsVerified against a Stockflow that is asked through somebody who changes what it says.
+func TestWhatHTTPServesIsVerified(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	traded(t, dir)
+	m := newMill(t, dir)
+	for problem, lie := range map[string]*strings.Replacer{
+		"HTTP serves something else than":     strings.NewReplacer(`"on_hand":5`, `"on_hand":6`),
+		"HTTP doesn't serve it":               strings.NewReplacer(`"sku":"sku-4"`, `"sku":"sku-x"`),
+		"HTTP serves version":                 strings.NewReplacer(`"order_id":"o-7"`, `"order_id":"o-x"`),
+		"the log makes it:  {\n  \"head\": {": strings.NewReplacer(`"status":"rejected"`, `"status":"confirmed"`),
+	} {
+		liar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a := m.client.send("GET", r.URL.RequestURI(), "")
+			if strings.HasSuffix(r.URL.Path, "/sku-4") {
+				a.status = http.StatusNotFound
+			}
+			w.WriteHeader(a.status)
+			_, _ = lie.WriteString(w, a.text)
+		}))
+		told(t, 1, []string{problem}, "verify", "--data="+dir, "--url="+liar.URL)
+		liar.Close()
+	}
+	told(t, 2, []string{"refused"}, "verify", "--data="+dir, "--url=http://127.0.0.1:1")
+}
+
+// TestAReplayThatIsBrokenOffIsDoneAgain: it is broken off after each number of rows, and once more, and in the end the
+// tables are what they should be.
+func TestAReplayThatIsBrokenOffIsDoneAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	traded(t, dir)
+	opened(t, dir, func(conn broker.Connection, client *kgo.Client) {
+		var damage []*kgo.Record
+		for i := range 10 {
+			damage = append(damage, &kgo.Record{Topic: processors.InventoryTable, Key: fmt.Appendf(nil, "sku-%d", i)},
+				&kgo.Record{Topic: processors.OrderTable, Key: fmt.Appendf(nil, "nobody-%d", i),
+					Value: codecs.EncodeOrderRow(codecs.Head{Applied: int64(i)}, order.State{Status: order.Confirmed})})
+		}
+		if err := client.ProduceSync(t.Context(), damage...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		crash := errors.New("a crash")
+		changed := 0
+		for left := 20; left > 0; left -= 5 {
+			n := 0
+			r := replay.Rebuilding{Conn: conn, Machines: replay.Machines, Each: func(replay.Change) error {
+				if n++; n > 5 {
+					return crash
+				}
+				changed++
+				return nil
+			}}
+			if _, err := r.Rebuild(t.Context()); (err != nil) != (left > 5) || err != nil && !errors.Is(err, crash) {
+				t.Errorf("with %d rows left it ends with %v", left, err)
+			}
+		}
+		if changed != 20 {
+			t.Errorf("%d rows were changed in all", changed)
+		}
+	})
+	told(t, 0, []string{allEqual}, "verify", "--data="+dir)
+}
+
 func TestReplayIsRefusedWhileSomebodyProcesses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

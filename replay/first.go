@@ -48,9 +48,23 @@ func (p *part) findFirst(ctx context.Context) error {
 		d := &p.differences[i]
 		if t := trails[d.Key]; t != nil && t.first >= 0 {
 			d.At, d.Parted = t.first, true
+			if err := p.complete(d, t.row); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// complete adds the rows that were not at hand when the difference was told.
+func (p *part) complete(d *Difference, fold []byte) (err error) {
+	if d.Fold == nil {
+		d.Fold = fold
+	}
+	if d.Table == nil {
+		d.Table, err = p.rows.get(kindTable, d.Key)
+	}
+	return err
 }
 
 func (p *part) readTrails(ctx context.Context, trails map[string]*trail) error {

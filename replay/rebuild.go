@@ -246,7 +246,7 @@ func (w *work) write(ctx context.Context, r Rebuilding) (*Rebuilt, error) {
 		t := &result.Tables[len(result.Tables)-1]
 		t.Cuts = append(t.Cuts, RebuiltCut{p.cut, p.committed < 0})
 		if err := out.part(ctx, p, t); err != nil {
-			return nil, fmt.Errorf("writing %s/%d: %w", p.machine.Table, p.partition, err)
+			return nil, errors.Join(fmt.Errorf("writing %s/%d: %w", p.machine.Table, p.partition, err), client.Flush(ctx))
 		}
 	}
 	if r.DryRun {
