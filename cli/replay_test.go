@@ -175,7 +175,6 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 			if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
 				t.Fatal(err)
 			}
-			data := "--data=" + dir
 			opened(t, dir, func(conn broker.Connection, client *kgo.Client) {
 				if records := c.damage(t, conn); records != nil {
 					if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
@@ -183,25 +182,32 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 					}
 				}
 			})
-			if name != "all rows of a table" { // the topic is not there
-				told(t, 1, c.says, "verify", data)
-				told(t, 0, []string{"dry run"}, "replay", "--all", "--dry-run", data)
-				told(t, 1, c.says, "verify", data)
-			}
-			told(t, 1, []string{"--yes"}, "replay", "--all", data)
-			told(t, 0, nil, "replay", "--all", "--yes", data)
-			told(t, 0, []string{allEqual}, "verify", data)
-			again := told(t, 0, nil, "replay", "--all", "--yes", data)
-			if strings.Contains(again, "was ") {
-				t.Errorf("a second replay changes %s", again)
-			}
-			m := newMill(t, dir)
-			m.client.want("POST", "/v1/inventory/sku-3/receipts", `{"quantity":5}`, 200)
-			m.client.want("POST", "/v1/orders", `{"order_id":"after","lines":[{"sku":"sku-3","quantity":1}]}`, 201)
-			told(t, 0, []string{allEqual, "over HTTP"}, "verify", data)
-			halt(t, m.server)
+			mended(t, dir, name != "all rows of a table", c.says) // whose topic isn't there to be looked at
 		})
 	}
+}
+
+// mended expects verify to say what is wrong in a directory, and replay to mend it.
+func mended(t *testing.T, dir string, there bool, says []string) {
+	t.Helper()
+	data := "--data=" + dir
+	if there {
+		told(t, 1, says, "verify", data)
+		told(t, 0, []string{"dry run"}, "replay", "--all", "--dry-run", data)
+		told(t, 1, says, "verify", data)
+	}
+	told(t, 1, []string{"--yes"}, "replay", "--all", data)
+	told(t, 0, nil, "replay", "--all", "--yes", data)
+	told(t, 0, []string{allEqual}, "verify", data)
+	again := told(t, 0, nil, "replay", "--all", "--yes", data)
+	if strings.Contains(again, "was ") {
+		t.Errorf("a second replay changes %s", again)
+	}
+	m := newMill(t, dir)
+	m.client.want("POST", "/v1/inventory/sku-3/receipts", `{"quantity":5}`, 200)
+	m.client.want("POST", "/v1/orders", `{"order_id":"after","lines":[{"sku":"sku-3","quantity":1}]}`, 201)
+	told(t, 0, []string{allEqual, "over HTTP"}, "verify", data)
+	halt(t, m.server)
 }
 
 // deleted deletes a topic.

@@ -138,7 +138,6 @@ func (s serving) ask(ctx context.Context, path string) (status int, body []byte,
 	if err != nil {
 		return 0, nil, err
 	}
-	defer answer.Body.Close()
 	body, err = io.ReadAll(answer.Body)
-	return answer.StatusCode, body, err
+	return answer.StatusCode, body, errors.Join(err, answer.Body.Close())
 }

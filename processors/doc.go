@@ -77,6 +77,8 @@
 // it, and one that carries it out. Commands go to the log with an engine.Emitter and are answered with what a watch of the
 // row tells. problem.go is the one table from what went wrong to what the client is told.
 //
+// replay folds the logs without any of that, to compare tables with their logs and to rebuild them.
+//
 // cli starts all of it, in server.go, and stops it in the reverse order.
 //
 // # To add an event

@@ -1,3 +1,11 @@
-// Package replay folds the logs again, without goka: to prove that every table is the fold of its log, to rebuild one
-// that isn't, and to look at rows as they were.
+// Package replay folds the logs again, without goka: to prove that every table is the fold of its log, and to rebuild one
+// that isn't. docs/replay.md says what each finds.
+//
+// It folds through engine.Machine.Admit and Take, as live processing does, by way of [Machine], whose rows are bytes. A
+// partition at a time is folded by one goroutine, from its log's first message on, into a scratch: a map on disk that is thrown away.
+// So memory doesn't grow with the tables.
+//
+// verify.go begins; part.go folds a partition, check.go compares it, first.go finds where rows part; settle.go folds in
+// what was in transit, and across.go holds the tables against each other. rebuild.go writes what differs, and landed.go finds where a
+// group was whose offsets are lost.
 package replay

@@ -3,6 +3,7 @@ package replay
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -130,7 +131,7 @@ func (p *part) foldTrails(ctx context.Context, trails map[string]*trail) error {
 			t.part(offset)
 		}
 	}
-	if err == errHalted {
+	if errors.Is(err, errHalted) {
 		return nil
 	}
 	return err

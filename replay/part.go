@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -91,7 +92,6 @@ func (p *part) readRow(key string, row []byte, offset int64) error {
 // foldLog folds the log up to end, or to a message that this program can't take, and calls each for every message. An
 // error of each ends it before the message's row is taken in.
 func (p *part) foldLog(ctx context.Context, end int64, each func(step Step) error) error {
-	var stop error = errHalted
 	var at engine.Record
 	world := World{
 		Partitions: p.reach.partitions,
@@ -108,14 +108,14 @@ func (p *part) foldLog(ctx context.Context, end int64, each func(step Step) erro
 		p.folded++
 		if step.Verdict == engine.Halt {
 			p.halted = &Difference{At: r.Offset, Problem: step.Reason}
-			return stop
+			return errHalted
 		}
 		if err := each(step); err != nil || step.Verdict != engine.Taken {
 			return err
 		}
 		return p.rows.put(kindFold, step.Key, step.After)
 	})
-	if err == stop {
+	if errors.Is(err, errHalted) {
 		return nil
 	}
 	return err
