@@ -1,9 +1,12 @@
 package api
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"stockflow/codecs"
 )
 
 func TestPreferIsReadAsItsRFCWants(t *testing.T) {
@@ -33,6 +36,30 @@ func TestPreferIsReadAsItsRFCWants(t *testing.T) {
 			t.Errorf("%q is read as %+v, expected %+v", c.lines, got, c.want)
 		}
 	}
+}
+
+// FuzzRepeatKey: whatever an Idempotency-Key is, it makes an id that an order can have, the same every time, and a hash.
+func FuzzRepeatKey(f *testing.F) {
+	f.Add("k-1", "k-2")
+	f.Add("\x00/\xff", "")
+	f.Fuzz(func(t *testing.T, one, two string) {
+		r := &http.Request{Header: http.Header{keyHeader: {one}}}
+		key, err := repeatKey(r)
+		if (err != nil) != (one == "") || err == nil && key != one {
+			t.Fatalf("%q is read as %q, %v", one, key, err)
+		}
+		r.Header.Add(keyHeader, two)
+		if _, err := repeatKey(r); err == nil {
+			t.Fatalf("%q and %q are both taken", one, two)
+		}
+		id := orderID("", one)
+		if err := codecs.CheckID("order_id", id); err != nil || one != "" && id != orderID("", one) {
+			t.Fatalf("%q makes the id %q: %v", one, id, err)
+		}
+		if one != two && one != "" && two != "" && id == orderID("", two) || hashOfKey(one) == 0 {
+			t.Fatalf("%q and %q are the same to us", one, two)
+		}
+	})
 }
 
 func FuzzPrefer(f *testing.F) {
