@@ -136,6 +136,18 @@ type laneStore struct {
 	instance *instance
 }
 
+// Open refuses a changelog that is shorter than what the store has of it: goka would ask again and again.
+func (s *laneStore) Open() error {
+	if err := s.Store.Open(); err != nil {
+		return err
+	}
+	err := s.instance.checkChangelog(s.lane)
+	if err != nil {
+		s.instance.fail(err)
+	}
+	return err
+}
+
 // MarkRecovered makes the lane an owner, and starts it.
 func (s *laneStore) MarkRecovered() error {
 	if err := s.own(); err != nil {
@@ -176,6 +188,22 @@ func (i *instance) leave(l *lane) {
 		delete(i.halts, l.partition)
 		i.metrics.all.halted.WithLabelValues(i.group, strconv.Itoa(int(l.partition))).Set(0)
 	}
+}
+
+// checkChangelog refuses a changelog that ends before the last record that the lane's store has taken from it.
+func (i *instance) checkChangelog(l *lane) error {
+	offset, err := l.store.GetOffset(noOffset)
+	if err != nil || offset == noOffset {
+		return err
+	}
+	ends, err := i.ends.fetch(i.life, i.table)
+	if err != nil {
+		return err
+	}
+	if end := ends[source{i.table, l.partition}]; offset >= end {
+		return fmt.Errorf("%w: the store of %s/%d has taken in offset %d of it, and it ends at %d", ErrLogCut, i.table, l.partition, offset, end)
+	}
+	return nil
 }
 
 // checkReach refuses logs that are shorter than what was taken from them.
