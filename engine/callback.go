@@ -95,7 +95,9 @@ func (w worker[S]) receive(m message) error {
 	if err != nil && !errors.Is(err, errParked) && !w.instance.flaws.failSoft {
 		// The message is not done, nor is any after it; goka would commit it when it is stopping already.
 		l.halt(m.Offset)
-		w.instance.fail(err)
+		if m.session.Err() == nil { // or else the partition is about to be somebody's who takes the message
+			w.instance.fail(err)
+		}
 	}
 	return err
 }
