@@ -146,6 +146,8 @@ func looksBack(err error) *fault {
 		return &fault{code: "history_expired", cause: err, detail: sentence(expired.Error())}
 	case errors.As(err, &stopped):
 		return &fault{code: "halted", cause: err, header: retry, detail: sentence(stopped.Error())}
+	case errors.Is(err, history.ErrNone):
+		return &fault{code: "not_found", cause: err, detail: "No history is kept here, so nothing can be looked back on."}
 	case errors.Is(err, history.ErrUnreachable):
 		return &fault{code: "log_unreachable", cause: err, header: retry, detail: sentence(history.ErrUnreachable.Error())}
 	}

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // items are those of a page.
@@ -118,6 +120,30 @@ func TestATrailIsPaged(t *testing.T) {
 		t.Errorf("the last of %d is %v", len(items), last)
 	}
 	h.want("GET", "/v1/inventory/desk/events?cursor="+h.want("GET", "/v1/inventory/lamp/events?limit=1", "", 200).field("next"), "", 400, "code=invalid")
+}
+
+// What could not be taken is in the trail with the reason, and changed nothing.
+func TestATrailHasDeadLetters(t *testing.T) {
+	h, _ := newRecords(t)
+	h.want("POST", "/v1/orders", `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":2}]}`, 201)
+	client, err := h.server.Embedded().Connection().Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, value := range []string{`{"placed": {"lines": [{"sku": "lamp", "quantity": -2}]}}`, `{"queued": {"sku": "lamp"}}`, "nonsense"} {
+		r := &kgo.Record{Topic: "order-events", Key: []byte("o-1"), Value: []byte(value)}
+		if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	items := h.want("GET", "/v1/orders/o-1/events", "", 200).items()
+	for i, want := range []string{"placed lines[0].quantity", "queued queued is sent by machines alone", " not Protobuf of this log"} {
+		e := items[len(items)-3+i]
+		if got := fmt.Sprint(e["type"], " ", e["reason"]); e["verdict"] != "dead_letter" || !strings.HasPrefix(got, want) || fmt.Sprint(e["changed"]) != "[]" {
+			t.Errorf("a dead letter is %v, expected %s", e, want)
+		}
+	}
 }
 
 // Each policy, and each reason to refuse, is explained by the numbers that the decision saw.

@@ -45,13 +45,13 @@ func TestLooksBackThatMakeNoSense(t *testing.T) {
 				t.Errorf("%s?%s is answered with %+v", path, query, p)
 			}
 		}
-		wantProblem(t, d.send("GET", path+"?at=1", ""), 503, "recovering")
+		wantProblem(t, d.send("GET", path+"?at=1", ""), 404, "not_found") // nobody runs the history
 	}
 	for _, path := range []string{"/v1/orders/o-1/events", "/v1/inventory/lamp/events"} {
 		for _, query := range []string{"after=x", "wait=1", "cursor=x", "limit=0", "limit=201", "status=x", "at=1"} {
 			wantProblem(t, d.send("GET", path+"?"+query, ""), 400, "invalid")
 		}
-		wantProblem(t, d.send("GET", path, ""), 503, "recovering")
+		wantProblem(t, d.send("GET", path, ""), 404, "not_found")
 	}
 	wantProblem(t, d.send("GET", "/v1/orders/%01/events", ""), 400, "invalid")
 	wantProblem(t, d.send("GET", "/v1/orders/%01?at=1", ""), 400, "invalid")

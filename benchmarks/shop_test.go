@@ -31,10 +31,14 @@ type shop struct {
 	skus int
 }
 
-func openShop(t testing.TB, skus int) *shop {
+func openShop(t testing.TB, skus int) *shop { return openShopAs(t, skus, cli.Serve{}) }
+
+// openShopAs is openShop with other settings than those that serve begins with.
+func openShopAs(t testing.TB, skus int, serve cli.Serve) *shop {
 	t.Helper()
 	dir := t.TempDir()
-	server, err := cli.Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: shopPartitions}.Start(t.Context(), slog.New(slog.DiscardHandler))
+	serve.HTTP, serve.Data, serve.Partitions = "127.0.0.1:0", dir, shopPartitions
+	server, err := serve.Start(t.Context(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

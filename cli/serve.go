@@ -24,6 +24,8 @@ type Serve struct {
 	MaxConnections int     `help:"Connections that are open at once; when there are more, the one that was quiet for the longest is closed. 0 is no limit." default:"2048"`
 	RateLimit      float64 `help:"Requests a second from one client address; what is beyond is answered with 429. 0 is no limit." default:"0"`
 
+	NoHistory bool `help:"Keep no history of the logs: it takes less disk and work, and nobody can look back over HTTP."`
+
 	Mail mailFlags `embed:""`
 
 	broker []broker.Option // of the embedded broker; no flag sets it

@@ -191,7 +191,7 @@ func (s *Server) startViews(context.Context) error {
 // startHistory follows the logs for those who look back. Nobody waits for it to be ready: it answers from where it is.
 func (s *Server) startHistory(context.Context) error {
 	s.history = history.Open(s.conn, filepath.Join(s.serve.Data, "history"), s.partitions, s.log)
-	if s.serve.does("api") {
+	if s.serve.does("api") && !s.serve.NoHistory {
 		s.start("history", s.history.Run)
 	}
 	return nil

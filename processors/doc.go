@@ -73,6 +73,9 @@
 // record says in its header "taken" which messages went into it and what became of each; so whoever has sent a command
 // learns whether just this one was refused.
 //
+// replay folds logs again: to verify tables, to rebuild them, and, in replay/history, to look back. A history keeps the
+// messages of each key together and folds those before a moment, so what was is told by what decided it.
+//
 // api is HTTP. routes.go is the list; a route is a function that reads a request, or says all that is wrong with
 // it, and one that carries it out. Commands go to the log with an engine.Emitter and are answered with what a watch of the
 // row tells. problem.go is the one table from what went wrong to what the client is told.

@@ -49,6 +49,9 @@ func (b *Behind) Error() string {
 	return fmt.Sprintf("the history of %s/%d can't be read up to there yet: it is at offset %d and waits for %d", b.Log, b.Partition, b.Next, b.End)
 }
 
+// ErrNone says that the history isn't run.
+var ErrNone = errors.New("no history is kept here")
+
 // ErrUnreachable says that the broker could not be asked where its logs end.
 var ErrUnreachable = errors.New("the broker can't be asked where its logs end")
 
@@ -145,7 +148,8 @@ var following = []kgo.Opt{
 	kgo.KeepControlRecords(), // they are what a gap at the end consists of
 	kgo.FetchMaxBytes(4 << 20),
 	kgo.FetchMaxPartitionBytes(1 << 20),
-	kgo.FetchMaxWait(500 * time.Millisecond),
+	kgo.FetchMinBytes(16 << 10), // rather a batch a little later than one for each message
+	kgo.FetchMaxWait(25 * time.Millisecond),
 }
 
 func (h *History) takeIn(fetches kgo.Fetches) error {
@@ -219,11 +223,12 @@ func (h *History) asker(ctx context.Context) (*kadm.Client, error) {
 	h.mu.Lock()
 	begun := h.begun
 	h.mu.Unlock()
-	if begun != nil {
-		select {
-		case <-begun:
-		case <-ctx.Done():
-		}
+	if begun == nil {
+		return nil, ErrNone
+	}
+	select {
+	case <-begun:
+	case <-ctx.Done():
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -171,13 +171,22 @@ func (w *world) outside() {
 	}
 }
 
-// forge writes an answer that nobody gave, with the origin of a message that is yet to come.
+// forge writes what nobody has sent, with the origin of a message that is yet to come: a reservation, or an answer to an
+// order that waits for one. Taken in, it would change the row.
 func (w *world) forge(sku, id string) {
-	p := broker.Partition([]byte(sku), w.partitions)
-	_, value := codecs.EncodeOrderEvent(inventory.Queued{SKU: sku})
-	w.put(processors.OrderEvents, id, value, -1, originOf(codecs.Origin{
-		Log: processors.InventoryEvents, Partition: p, Offset: int64(len(w.logs[processors.InventoryEvents][p])) + w.chance.Int64N(3),
-	}))
+	yetToCome := func(log, key string) kgo.RecordHeader {
+		p := broker.Partition([]byte(key), w.partitions)
+		return originOf(codecs.Origin{Log: log, Partition: p, Offset: int64(len(w.logs[log][p])) + w.chance.Int64N(3)})
+	}
+	if w.chance.IntN(2) == 0 {
+		_, value := codecs.EncodeInventoryEvent(inventory.Reserve{OrderID: id, Quantity: 1, Mode: inventory.UpTo})
+		w.put(processors.InventoryEvents, sku, value, -1, yetToCome(processors.OrderEvents, id))
+		return
+	}
+	_, value := codecs.EncodeOrderEvent(order.Placed{Lines: []order.PlacedLine{{SKU: sku, Quantity: 1}}})
+	w.put(processors.OrderEvents, id, value, -1)
+	_, value = codecs.EncodeOrderEvent(inventory.Queued{SKU: sku})
+	w.put(processors.OrderEvents, id, value, -1, yetToCome(processors.InventoryEvents, sku))
 }
 
 // live has so much happen, and brings it to its end.
