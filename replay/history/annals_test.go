@@ -12,8 +12,10 @@ import (
 	"github.com/syndtr/goleveldb/leveldb"
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"stockflow/codecs"
 	"stockflow/engine"
 	"stockflow/processors"
+	"stockflow/processors/inventory"
 	"stockflow/replay"
 )
 
@@ -240,6 +242,51 @@ func TestDamagedAnnalsAreMadeAgain(t *testing.T) {
 	for _, as := range all {
 		must(t, as[0].close())
 	}
+}
+
+// A read that meets damage says so, has all opened again, and the annals are set aside then.
+func TestAReadThatMeetsDamageHasTheAnnalsMadeAgain(t *testing.T) {
+	w := newWorld(t, 8, 1)
+	_, value := codecs.EncodeInventoryEvent(inventory.Receive{Quantity: 1})
+	for range 20_000 {
+		w.put(processors.InventoryEvents, "lamp", value, -1)
+	}
+	a := w.openAll(t.TempDir())[processors.InventoryEvents][0]
+	read := func() {
+		for w.feed(a, 20_000) {
+		}
+	}
+	read()
+	must(t, a.close())
+	must(t, a.open(w.bounds())) // which makes a table of the journal
+	must(t, a.close())
+	tables, err := filepath.Glob(filepath.Join(a.dir, "*.ldb"))
+	must(t, err)
+	for _, table := range tables {
+		text, err := os.ReadFile(table)
+		must(t, err)
+		text[len(text)/2] ^= 0x10
+		must(t, os.WriteFile(table, text, 0o644))
+	}
+	must(t, a.open(w.bounds()))
+	var told error
+	a.broken = func(err error) { told = err }
+	for offset := int64(0); offset < 20_000 && told == nil; offset += 50 {
+		_, _ = a.momentAt("lamp", offset)
+	}
+	if len(tables) == 0 || told == nil {
+		t.Fatalf("nobody noticed the damage of %d tables", len(tables))
+	}
+	must(t, a.close())
+	must(t, a.open(w.bounds()))
+	if m := a.at(); m.Next != 0 {
+		t.Errorf("the damaged annals are at %+v", m)
+	}
+	read()
+	if m, err := a.momentAt("lamp", 19_999); err != nil || m.Offset != 19_999 {
+		t.Errorf("they are made again, and the row is %+v, %v", m, err)
+	}
+	must(t, a.close())
 }
 
 // A log that was made again, was cut, or has lost what was not read yet, begins anew.
