@@ -83,10 +83,18 @@ func (e ensuring) run(ctx context.Context, partitions int32) (int32, []string, e
 	if err := e.create(ctx, missing, count, brokers); err != nil {
 		return 0, nil, err
 	}
-	if err := e.await(ctx, count); err != nil {
+	if found, err = e.await(ctx); err != nil {
 		return 0, nil, err
 	}
-	warnings, err := e.check(ctx, brokers)
+	// Another process may have made the topics meanwhile, with its own number.
+	if count, err = agreed(e.topics, found, partitions); err != nil {
+		return 0, nil, err
+	}
+	states, err := e.inspect(ctx, found, leading(e.topics, found, count), brokers)
+	if err != nil {
+		return 0, nil, err
+	}
+	warnings, err := verdict(states)
 	if count != partitions {
 		warnings = append(warnings, fmt.Sprintf("the topics have %d partitions, not the %d asked for: "+
 			"the number can't be changed, as keys would move", count, partitions))
@@ -124,22 +132,14 @@ func (e ensuring) find(ctx context.Context) (found kadm.TopicDetails, missing []
 // agreed returns the number of partitions that the topics have that exist, or partitions if none does. Keys of logs
 // and tables meet only if it is the same everywhere.
 func agreed(topics []Topic, found kadm.TopicDetails, partitions int32) (int32, error) {
-	first := ""
+	want := leading(topics, found, partitions)
 	for _, t := range topics {
-		d, exists := found[t.Name]
-		if !exists {
-			continue
-		}
-		n := int32(len(d.Partitions))
-		if first == "" {
-			first, partitions = t.Name, n
-		}
-		if n != partitions {
+		if d, exists := found[t.Name]; exists && int32(len(d.Partitions)) != want.partitions {
 			return 0, fmt.Errorf("topic %s has %d partitions, but %s has %d: all topics must have the same number",
-				t.Name, n, first, partitions)
+				t.Name, len(d.Partitions), want.first, want.partitions)
 		}
 	}
-	return partitions, nil
+	return want.partitions, nil
 }
 
 // create makes topics. One that another process has made meanwhile is as good.
@@ -167,42 +167,39 @@ func because(message string) string {
 // replicas is how often each record is kept: three times where there are enough brokers.
 func replicas(brokers int) int16 { return int16(max(1, min(3, brokers))) }
 
-// await returns when all partitions of all topics have a leader, or with an error when ctx ends. A broker answers the
+// await returns the topics when all their partitions have a leader, or an error when ctx ends. A broker answers the
 // creation of a topic before that.
-func (e ensuring) await(ctx context.Context, count int32) error {
+func (e ensuring) await(ctx context.Context) (kadm.TopicDetails, error) {
 	for {
-		waiting, err := e.leaderless(ctx, count)
-		if err != nil || waiting == "" {
-			return err
+		found, missing, err := e.find(ctx)
+		if err != nil {
+			return nil, err
+		}
+		waiting := e.leaderless(found, missing)
+		if waiting == "" {
+			return found, nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for leaders: %s: %w", waiting, ctx.Err())
+			return nil, fmt.Errorf("wait for leaders: %s: %w", waiting, ctx.Err())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
 // leaderless says what is still without a leader, "" if nothing is.
-func (e ensuring) leaderless(ctx context.Context, count int32) (string, error) {
-	found, missing, err := e.find(ctx)
-	if err != nil {
-		return "", err
-	}
+func (e ensuring) leaderless(found kadm.TopicDetails, missing []Topic) string {
 	for _, t := range missing {
-		return fmt.Sprintf("topic %s isn't there yet", t.Name), nil
+		return fmt.Sprintf("topic %s isn't there yet", t.Name)
 	}
 	for _, t := range e.topics {
-		if _, err := agreed([]Topic{t}, found, count); err != nil {
-			return "", err
-		}
 		for _, p := range found[t.Name].Partitions.Sorted() {
 			if p.Err != nil || p.Leader < 0 {
-				return fmt.Sprintf("topic %s, partition %d has none", t.Name, p.Partition), nil
+				return fmt.Sprintf("topic %s, partition %d has none", t.Name, p.Partition)
 			}
 		}
 	}
-	return "", nil
+	return ""
 }
 
 func names(topics []Topic) []string {

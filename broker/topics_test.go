@@ -123,7 +123,7 @@ func TestEnsureRefuses(t *testing.T) {
 func remake(t *testing.T, c Connection, topic Topic, count int32, settings map[string]string) {
 	t.Helper()
 	all := make(map[string]*string)
-	for _, s := range settingsOf(topic.Kind, true, 1) {
+	for _, s := range settingsOf(topic.Kind, c.Embedded, 1) {
 		all[s.name] = &s.value
 	}
 	for name, value := range settings {
@@ -210,14 +210,5 @@ func TestSettingsOnKafka(t *testing.T) {
 	}
 	if replicas(1) != 1 || replicas(2) != 2 || replicas(9) != 3 {
 		t.Errorf("replicas on 1, 2, 9 brokers: %d, %d, %d", replicas(1), replicas(2), replicas(9))
-	}
-}
-
-func TestATableOnKafkaThatDeletesIsRefused(t *testing.T) {
-	for policy, refused := range map[string]bool{"compact": false, "delete": true, "compact,delete": true} {
-		_, err := compare(shop[1], settingsOf(Table, false, 1), map[string]string{"cleanup.policy": policy})
-		if (err != nil) != refused {
-			t.Errorf("cleanup.policy=%s: %v, want refused %v", policy, err, refused)
-		}
 	}
 }

@@ -29,6 +29,8 @@ type commands struct {
 	Verify verifyTables `cmd:"" help:"Fold the logs again and compare with the tables."`
 	Replay replayTables `cmd:"" help:"Make tables what their logs make them."`
 
+	Topics inspectTopics `cmd:"" help:"Show what topics there are and what there should be."`
+
 	DeadLetters deadLetters `cmd:"" help:"Look at the messages that no machine could take, and send them again."`
 }
 

@@ -34,7 +34,7 @@ type logsAt struct {
 func (l logsAt) run(log *slog.Logger, do func(context.Context, broker.Connection) error) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	conn, closeLog, err := l.open(log)
+	conn, closeLog, err := l.open(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -43,10 +43,13 @@ func (l logsAt) run(log *slog.Logger, do func(context.Context, broker.Connection
 }
 
 // open finds the broker. A directory in which there was never a Stockflow is not made one.
-func (l logsAt) open(log *slog.Logger) (broker.Connection, func() error, error) {
+func (l logsAt) open(ctx context.Context, log *slog.Logger) (broker.Connection, func() error, error) {
 	none := func() error { return nil }
 	if len(l.Brokers) > 0 {
-		return broker.Connection{Brokers: l.Brokers}, none, nil
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		conn, err := broker.Connection{Brokers: l.Brokers}.Recognize(ctx)
+		return conn, none, err
 	}
 	conn, running, err := broker.Find(l.Data)
 	if err != nil {
