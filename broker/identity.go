@@ -152,7 +152,7 @@ func observe(ctx context.Context, c Connection, topics []Topic) (map[string]obse
 	}
 	defer cl.Close()
 	admin := kadm.NewClient(cl)
-	found, _, err := ensuring{admin, c, topics}.find(ctx)
+	found, _, err := ensuring{admin: admin, conn: c, topics: topics}.find(ctx)
 	if err != nil {
 		return nil, err
 	}

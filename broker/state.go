@@ -56,7 +56,7 @@ func Inspect(ctx context.Context, c Connection, topics []Topic, partitions int32
 		return nil, err
 	}
 	defer cl.Close()
-	e := ensuring{kadm.NewClient(cl), c, topics}
+	e := ensuring{cl, kadm.NewClient(cl), c, topics}
 	brokers, err := e.brokers(ctx)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Topic is a topic that has to exist.
@@ -56,12 +57,13 @@ func Ensure(ctx context.Context, c Connection, topics []Topic, partitions int32)
 		return 0, nil, err
 	}
 	defer cl.Close()
-	e := ensuring{kadm.NewClient(cl), c, topics}
+	e := ensuring{cl, kadm.NewClient(cl), c, topics}
 	return e.run(ctx, partitions)
 }
 
 // ensuring is one call of Ensure.
 type ensuring struct {
+	client *kgo.Client
 	admin  *kadm.Client
 	conn   Connection
 	topics []Topic
@@ -167,8 +169,8 @@ func because(message string) string {
 // replicas is how often each record is kept: three times where there are enough brokers.
 func replicas(brokers int) int16 { return int16(max(1, min(3, brokers))) }
 
-// await returns the topics when all their partitions have a leader, or an error when ctx ends. A broker answers the
-// creation of a topic before that.
+// await returns the topics when all their partitions have a leader and all brokers know them, or an error when ctx ends. A
+// broker answers the creation of a topic before that.
 func (e ensuring) await(ctx context.Context) (kadm.TopicDetails, error) {
 	for {
 		found, missing, err := e.find(ctx)
@@ -177,11 +179,16 @@ func (e ensuring) await(ctx context.Context) (kadm.TopicDetails, error) {
 		}
 		waiting := e.leaderless(found, missing)
 		if waiting == "" {
+			if waiting, err = e.unheard(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if waiting == "" {
 			return found, nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for leaders: %s: %w", waiting, ctx.Err())
+			return nil, fmt.Errorf("wait for the topics: %s: %w", waiting, ctx.Err())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -195,7 +202,7 @@ func (e ensuring) leaderless(found kadm.TopicDetails, missing []Topic) string {
 	for _, t := range e.topics {
 		for _, p := range found[t.Name].Partitions.Sorted() {
 			if p.Err != nil || p.Leader < 0 {
-				return fmt.Sprintf("topic %s, partition %d has none", t.Name, p.Partition)
+				return fmt.Sprintf("topic %s, partition %d has no leader", t.Name, p.Partition)
 			}
 		}
 	}
