@@ -13,11 +13,12 @@ MINUTES  ?= 60
 SEED     ?= 0
 CLIENTS  ?= 8
 BENCH    ?= .
+INVOICES ?= 300
 DATA     ?= ./data
 HTTP     ?= 127.0.0.1:8080
 
 .DEFAULT_GOAL := check
-.PHONY: help check format lint test test-browser faults disk sim race fuzz torture torture-flaws stale soak generate bench run
+.PHONY: help check format lint test test-browser faults disk sim race fuzz torture torture-flaws stale soak test-kafka generate bench run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +67,11 @@ stale: ## stop one of two instances for twice its session TIMES times, and audit
 
 soak: ## run under load for MINUTES with a kill now and then: memory, goroutines, files and disk, and the audit
 	$(TORTURE) -run 'TestSoak$$' -minutes $(MINUTES) -seed $(SEED)
+
+test-kafka: ## try it on Apache Kafka 4 and 3.9, which Maven fetches; INVOICES=n of the real month, 0 is all of it
+	mvn -q -B -f stand/kafka process-resources
+	STOCKFLOW_REQUIRE=kafka go test -count 1 -v -timeout 10m ./stand/kafka
+	STOCKFLOW_REQUIRE=kafka,data go test -count 1 -v -timeout 30m -run 'TestOnThreeBrokers|TestOnZooKeeper' ./cli -invoices $(INVOICES)
 
 generate: ## write again what is generated
 	go generate ./...

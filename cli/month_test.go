@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"stockflow/broker"
 )
 
 // at16 is how many clients there are where clients work side by side.
@@ -18,9 +20,18 @@ const at16 = 16
 // every order and every SKU: when the month is over, and again after a restart.
 func TestAMonthOfRealOrders(t *testing.T) {
 	t.Parallel()
-	invoices := readMonth(t)
-	dir := t.TempDir()
-	server, client := openQuickly(t, dir)
+	serve := Serve{HTTP: "127.0.0.1:0", Data: t.TempDir(), Partitions: 8, broker: []broker.Option{broker.Unsynced()}}
+	server, book := playTheMonth(t, serve, readMonth(t))
+	halt(t, server)
+
+	_, client := start(t, serve)
+	compare(client, book)
+}
+
+// playTheMonth plays invoices on a Stockflow that has nothing yet, and returns it with the book that it agrees with.
+func playTheMonth(t *testing.T, serve Serve, invoices []*invoice) (*Server, *ledger) {
+	t.Helper()
+	server, client := start(t, serve)
 	book := newLedger()
 	began := time.Now()
 	receiveAll(client, received(invoices))
@@ -39,10 +50,7 @@ func TestAMonthOfRealOrders(t *testing.T) {
 	}
 	t.Logf("%d invoices were played in %v; the orders are %v", len(invoices), time.Since(began).Round(time.Millisecond), book.outcomes())
 	compare(client, book)
-	halt(t, server)
-
-	_, client = openQuickly(t, dir)
-	compare(client, book)
+	return server, book
 }
 
 // receiveAll receives stock with many clients at once.

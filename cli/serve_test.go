@@ -22,8 +22,13 @@ const (
 // TestTheTourOfTheREADME is what a newcomer does first.
 func TestTheTourOfTheREADME(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	server, client := open(t, dir)
+	takeTheTour(t, Serve{HTTP: "127.0.0.1:0", Data: t.TempDir(), Partitions: 8})
+}
+
+// takeTheTour takes it on a Stockflow that has nothing yet, with a restart before its end. At its end it still runs.
+func takeTheTour(t *testing.T, serve Serve) *Server {
+	t.Helper()
+	server, client := start(t, serve)
 	quiet := newQuiet(t, server)
 	client.want("POST", lampPath+"/receipts", fiveUnits, 200, `"on_hand":5,"reserved":0,"available":5`)
 	if a := client.send("POST", "/v1/orders", lampOrder, "Prefer: wait=5"); a.status != 201 || client.row(a).Status != "confirmed" {
@@ -39,11 +44,12 @@ func TestTheTourOfTheREADME(t *testing.T) {
 	before := everything(client)
 	halt(t, server)
 
-	_, client = open(t, dir)
+	server, client = start(t, serve)
 	if after := everything(client); after != before {
 		t.Errorf("after a restart there is %s\nexpected %s", after, before)
 	}
 	client.want("POST", parcelPath+"/deliver", "{}", 200, `"status":"delivered"`)
+	return server
 }
 
 // everything is all that the tour has made, to the last byte.

@@ -4,4 +4,5 @@ package stand
 
 import "syscall"
 
-func dieWithParent() *syscall.SysProcAttr { return nil }
+// DieWithParent is what only Linux can do.
+func DieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }

@@ -2,5 +2,5 @@ package stand
 
 import "syscall"
 
-// dieWithParent has the kernel kill a process when the one that started it is gone.
-func dieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+// DieWithParent has the kernel kill a process when the one that started it is gone.
+func DieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

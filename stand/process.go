@@ -66,7 +66,7 @@ func Spawn(t testing.TB, env []string, args ...string) *Process {
 		}
 	}
 	p.Cmd.Stderr = &p.Stderr
-	p.Cmd.SysProcAttr = dieWithParent() // one that is stopped doesn't see its input end
+	p.Cmd.SysProcAttr = DieWithParent() // one that is stopped doesn't see its input end
 	stdin, err1 := p.Cmd.StdinPipe()
 	stdout, err2 := p.Cmd.StdoutPipe()
 	if err := errors.Join(err1, err2, p.Cmd.Start()); err != nil {

@@ -95,7 +95,7 @@ func (n *Node) Start() {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	defer said.Close()
+	defer func() { _ = said.Close() }() // the process has its own by then
 	n.cmd = n.java(n.main...)
 	n.cmd.Stdout, n.cmd.Stderr = said, said
 	if err := n.cmd.Start(); err != nil {
