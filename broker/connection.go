@@ -15,6 +15,7 @@ type Connection struct {
 	Brokers  []string      // host and port of one or more; the others are learned from them
 	Embedded bool          // the broker is Stockflow's own, which wants other settings for its topics
 	Session  time.Duration // how long a member of a consumer group may be silent; 10 s if left out
+	Security Security      // of brokers that ask for it
 }
 
 const (
@@ -43,6 +44,7 @@ func (c Connection) Client(opts ...kgo.Opt) (*kgo.Client, error) {
 	if c.Embedded { // the bytes go through this machine's memory, where compressing costs more than it saves
 		all = append(all, kgo.ProducerBatchCompression(kgo.NoCompression()))
 	}
+	all = append(all, c.Security.options()...)
 	return kgo.NewClient(append(all, opts...)...)
 }
 
@@ -56,7 +58,7 @@ func (c Connection) Recognize(ctx context.Context) (Connection, error) {
 	defer cl.Close()
 	meta, err := kadm.NewClient(cl).BrokerMetadata(ctx)
 	if err != nil {
-		return c, fmt.Errorf("the brokers %v can't be reached: %w", c.Brokers, err)
+		return c, fmt.Errorf("the brokers %v can't be reached: %w", c.Brokers, c.explain(err))
 	}
 	c.Embedded = meta.Cluster == embeddedCluster
 	return c, nil
@@ -73,6 +75,7 @@ func (c Connection) Sarama(clientID string) *sarama.Config {
 	s.Net.DialTimeout = 5 * time.Second
 	c.consuming(s)
 	c.grouping(s)
+	c.Security.configure(s)
 
 	// goka's own emitters are replaced by the engine's; what is sent by another way must be as safe.
 	s.Producer.RequiredAcks = sarama.WaitForAll

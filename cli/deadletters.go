@@ -26,12 +26,14 @@ type deadLetters struct {
 
 // logsAt is where a command finds the logs that it is about.
 type logsAt struct {
-	Data    string   `help:"Data directory of a Stockflow. If it runs, its broker is asked; if not, this process opens the log." default:"./data"`
-	Brokers []string `help:"Kafka brokers to ask instead, HOST:PORT,..." placeholder:"HOST:PORT"`
+	Data     string        `help:"Data directory of a Stockflow. If it runs, its broker is asked; if not, this process opens the log." default:"./data"`
+	Brokers  []string      `help:"Kafka brokers to ask instead, HOST:PORT,..." placeholder:"HOST:PORT"`
+	Security securityFlags `embed:"" prefix:"brokers-"`
 }
 
-// run calls do with a way to reach the logs, which ends when do does. A signal ends do's context.
-func (l logsAt) run(log *slog.Logger, do func(context.Context, broker.Connection) error) (err error) {
+// run calls do with a way to reach the logs, which ends when do does; access is what do needs of them. A signal ends
+// do's context.
+func (l logsAt) run(log *slog.Logger, access broker.Access, do func(context.Context, broker.Connection) error) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	conn, closeLog, err := l.open(ctx, log)
@@ -39,6 +41,11 @@ func (l logsAt) run(log *slog.Logger, do func(context.Context, broker.Connection
 		return err
 	}
 	defer func() { err = errors.Join(err, closeLog()) }()
+	if !conn.Embedded {
+		if err := broker.CheckAccess(ctx, conn, access, topics()); err != nil {
+			return err
+		}
+	}
 	return do(ctx, conn)
 }
 
@@ -46,10 +53,11 @@ func (l logsAt) run(log *slog.Logger, do func(context.Context, broker.Connection
 func (l logsAt) open(ctx context.Context, log *slog.Logger) (broker.Connection, func() error, error) {
 	none := func() error { return nil }
 	if len(l.Brokers) > 0 {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		conn, err := broker.Connection{Brokers: l.Brokers}.Recognize(ctx)
+		conn, err := kafka{l.Brokers, l.Security}.connect(ctx)
 		return conn, none, err
+	}
+	if _, err := (kafka{security: l.Security}).connection(); err != nil {
+		return broker.Connection{}, none, err
 	}
 	conn, running, err := broker.Find(l.Data)
 	if err != nil {

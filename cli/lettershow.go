@@ -31,7 +31,7 @@ func (c showLetter) Run(stdout io.Writer, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	return c.run(log, func(ctx context.Context, conn broker.Connection) error {
+	return c.run(log, broker.Reading, func(ctx context.Context, conn broker.Connection) error {
 		found := false
 		err := views.NewLetters(conn, nil).Walk(ctx, func(other views.LetterID, _ int) bool { return other == id }, func(l views.Letter) error {
 			found = true

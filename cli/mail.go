@@ -3,9 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"stockflow/engine"
 	"stockflow/mail"
@@ -51,18 +49,14 @@ func (f mailFlags) outlet(data string) (mail.Outlet, error) {
 	return server, nil
 }
 
-// password reads the password, which ends with the line.
+// password is "" without a file.
 func (f mailFlags) password() (string, error) {
 	if f.SMTPPasswordFile == "" {
 		return "", nil
 	}
-	text, err := os.ReadFile(f.SMTPPasswordFile)
+	password, err := passwordIn(f.SMTPPasswordFile)
 	if err != nil {
 		return "", fmt.Errorf("--smtp-password-file: %w", err)
-	}
-	password, _, _ := strings.Cut(string(text), "\n")
-	if password = strings.TrimSuffix(password, "\r"); password == "" {
-		return "", fmt.Errorf("--smtp-password-file: %s has no password in its first line", f.SMTPPasswordFile)
 	}
 	return password, nil
 }

@@ -79,7 +79,7 @@ func (c redriveLetters) Run(stdout io.Writer, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	return c.run(log, func(ctx context.Context, conn broker.Connection) error {
+	return c.run(log, broker.Writing, func(ctx context.Context, conn broker.Connection) error {
 		letters := views.NewLetters(conn, nil)
 		r := &redriving{redriveLetters: c, repaired: repaired, letters: letters, out: stdout, chosen: map[views.LetterID]int{}}
 		if err := r.choose(ctx, wanted); err != nil {

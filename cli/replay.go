@@ -56,7 +56,7 @@ func (c replayTables) Run(stdout io.Writer, k *kong.Kong, log *slog.Logger) erro
 	if err := c.confirm(stdout, machines); err != nil {
 		return err
 	}
-	return c.run(log, func(ctx context.Context, conn broker.Connection) error {
+	return c.run(log, broker.Writing, func(ctx context.Context, conn broker.Connection) error {
 		if err := c.prepare(ctx, conn, log); err != nil {
 			return err
 		}

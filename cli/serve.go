@@ -26,6 +26,8 @@ type Serve struct {
 
 	NoHistory bool `help:"Keep no history of the logs: it takes less disk and work, and nobody can look back over HTTP."`
 
+	Security securityFlags `embed:"" prefix:"brokers-"`
+
 	Mail mailFlags `embed:""`
 
 	broker []broker.Option // of the embedded broker; no flag sets it
@@ -33,6 +35,8 @@ type Serve struct {
 
 // Validate returns what is wrong with the flags.
 func (s Serve) Validate() error { return s.pressure().Check() }
+
+func (s Serve) kafka() kafka { return kafka{s.Brokers, s.Security} }
 
 func (s Serve) pressure() api.Pressure {
 	return api.Pressure{InFlight: s.MaxInFlight, Connections: s.MaxConnections, Rate: s.RateLimit}

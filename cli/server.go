@@ -104,9 +104,10 @@ func (s *Server) openBroker(ctx context.Context) error {
 			return err
 		}
 		s.parts = append(s.parts, part{"data directory", release})
-		find, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		s.conn, err = broker.Connection{Brokers: s.serve.Brokers}.Recognize(find)
+		s.conn, err = s.serve.kafka().connect(ctx)
+		return err
+	}
+	if _, err := s.serve.kafka().connection(); err != nil {
 		return err
 	}
 	embedded, err := broker.OpenEmbedded(s.serve.Data, append(s.serve.broker, broker.Logger(s.log))...)
@@ -143,8 +144,14 @@ func topics() []broker.Topic {
 
 // openTopics makes the topics that are missing, and refuses those that are not the ones the tables were made from.
 func (s *Server) openTopics(ctx context.Context) error {
+	if err := s.checkAccess(ctx); err != nil { // of topics that exist
+		return err
+	}
 	n, warnings, err := broker.Ensure(ctx, s.conn, topics(), s.serve.Partitions)
 	if err != nil {
+		return err
+	}
+	if err := s.checkAccess(ctx); err != nil { // of those that were made
 		return err
 	}
 	s.partitions = n

@@ -42,7 +42,7 @@ func (c show) Run(stdout io.Writer, log *slog.Logger) error {
 		return err
 	}
 	dir := c.historyDir() // before this process opens the directory itself
-	return c.run(log, func(ctx context.Context, conn broker.Connection) error {
+	return c.run(log, broker.Reading, func(ctx context.Context, conn broker.Connection) error {
 		row, err := c.recall(ctx, conn, m, dir, log)
 		if err != nil {
 			return err

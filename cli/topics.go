@@ -54,7 +54,7 @@ type shownTrait struct {
 // Run looks at the topics, and prints them.
 func (c inspectTopics) Run(stdout io.Writer, log *slog.Logger) error {
 	var states []broker.State
-	err := c.run(log, func(ctx context.Context, conn broker.Connection) (err error) {
+	err := c.run(log, broker.Looking, func(ctx context.Context, conn broker.Connection) (err error) {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		states, err = broker.Inspect(ctx, conn, topics(), c.Partitions)

@@ -47,7 +47,7 @@ func (c verifyTables) Run(stdout io.Writer, k *kong.Kong, log *slog.Logger) erro
 		return withCode{exitUncheckable, fmt.Errorf("--table: %w", err)}
 	}
 	var report *replay.Report
-	err = c.run(log, func(ctx context.Context, conn broker.Connection) (err error) {
+	err = c.run(log, broker.Reading, func(ctx context.Context, conn broker.Connection) (err error) {
 		served, err := c.served(ctx)
 		if err != nil {
 			return err

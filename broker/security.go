@@ -1,0 +1,150 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+)
+
+// Security is how the brokers are spoken to, and who says so. The zero value speaks plaintext and is nobody.
+type Security struct {
+	TLS            *tls.Config // nil is plaintext
+	Login          Login       // "" is none: nobody, or whoever the client certificate names
+	User, Password string
+}
+
+// Login is a mechanism of SASL, by its name there.
+type Login string
+
+// The logins.
+const (
+	Plain       Login = "PLAIN" // sends the password as it is: only over TLS is it a secret
+	ScramSHA256 Login = "SCRAM-SHA-256"
+	ScramSHA512 Login = "SCRAM-SHA-512"
+)
+
+// Check returns what is wrong, before anything is connected.
+func (s Security) Check() error {
+	switch s.Login {
+	case "":
+		if s.User != "" || s.Password != "" {
+			return errors.New("there is a user or a password, and no mechanism to log in by")
+		}
+		return nil
+	case Plain, ScramSHA256, ScramSHA512:
+		if s.User == "" || s.Password == "" {
+			return fmt.Errorf("%s needs a user and a password", s.Login)
+		}
+		return nil
+	}
+	return fmt.Errorf("there is no login by %q", string(s.Login))
+}
+
+// mechanism is how to log in, nil if there is no login.
+func (s Security) mechanism() sasl.Mechanism {
+	switch s.Login {
+	case Plain:
+		return plain.Auth{User: s.User, Pass: s.Password}.AsMechanism()
+	case ScramSHA256:
+		return scram.Auth{User: s.User, Pass: s.Password}.AsSha256Mechanism()
+	case ScramSHA512:
+		return scram.Auth{User: s.User, Pass: s.Password}.AsSha512Mechanism()
+	}
+	return nil
+}
+
+// options are those of our own client.
+func (s Security) options() (opts []kgo.Opt) {
+	if s.TLS != nil {
+		opts = append(opts, kgo.DialTLSConfig(s.TLS.Clone()))
+	}
+	if m := s.mechanism(); m != nil {
+		opts = append(opts, kgo.SASL(m))
+	}
+	return opts
+}
+
+// configure sets the same for goka's.
+func (s Security) configure(c *sarama.Config) {
+	if s.TLS != nil {
+		c.Net.TLS.Enable, c.Net.TLS.Config = true, s.TLS.Clone()
+	}
+	if s.Login == "" {
+		return
+	}
+	c.Net.SASL.Enable = true
+	c.Net.SASL.Version = sarama.SASLHandshakeV1
+	c.Net.SASL.Mechanism = sarama.SASLMechanism(s.Login)
+	c.Net.SASL.User, c.Net.SASL.Password = s.User, s.Password
+	c.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &conversation{mechanism: s.mechanism()} }
+}
+
+// conversation is a login by SCRAM of our own client in sarama's form, so that both clients log in by the same code.
+type conversation struct {
+	mechanism sasl.Mechanism
+	session   sasl.Session
+	first     []byte // what the client says first, nil when it has been said
+	done      bool
+}
+
+// Begin ignores its parameters: the mechanism has them.
+func (c *conversation) Begin(_, _, _ string) (err error) {
+	c.session, c.first, err = c.mechanism.Authenticate(context.Background(), "")
+	return err
+}
+
+// Step answers the server. The first time there is nothing to answer yet.
+func (c *conversation) Step(challenge string) (string, error) {
+	if first := c.first; first != nil {
+		c.first = nil
+		return string(first), nil
+	}
+	done, answer, err := c.session.Challenge([]byte(challenge))
+	c.done = done
+	return string(answer), err
+}
+
+// Done tells that the server has proved that it knows the password too.
+func (c *conversation) Done() bool { return c.done }
+
+// explain says in our words what is behind an error of a connection, where there are better ones than its own.
+func (c Connection) explain(err error) error {
+	var unknown x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	var name x509.HostnameError
+	var noTLS tls.RecordHeaderError
+	var dialed *kgo.ErrFirstReadEOF
+	var op *net.OpError
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("the broker's certificate is of an authority that isn't trusted: %w", err)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fmt.Errorf("the broker's certificate has expired, or isn't valid yet: %w", err)
+	case errors.As(err, &name):
+		return fmt.Errorf("the broker's certificate is for another name: %w", err)
+	case errors.As(err, &noTLS):
+		return fmt.Errorf("the broker doesn't speak TLS on this port: %w", err)
+	case errors.As(err, &op) && op.Op == "remote error":
+		return fmt.Errorf("the broker refuses our certificate, or that there is none: %w", err)
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		return fmt.Errorf("the broker refuses the login of %q by %s; user or password are wrong: %w", c.Security.User, c.Security.Login, err)
+	case errors.Is(err, kerr.UnsupportedSaslMechanism):
+		return fmt.Errorf("the broker takes no login by %s: %w", c.Security.Login, err)
+	case c.Security.TLS != nil && (errors.As(err, &dialed) || op != nil && (op.Op == "read" || op.Timeout())):
+		return fmt.Errorf("the broker has no answer to TLS, which it may not speak on this port: %w", err)
+	case errors.Is(err, io.EOF) && c.Security.Login != "":
+		return fmt.Errorf("the broker hung up at the login of %q by %s, or before: %w", c.Security.User, c.Security.Login, err)
+	}
+	return err
+}

@@ -1,0 +1,189 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"stockflow/stand"
+)
+
+// soon bounds an answer that has to come by itself.
+const soon = 30 * time.Second
+
+// bySarama connects as goka does.
+func bySarama(c Connection) error {
+	config := c.Sarama("test")
+	config.Metadata.Retry.Max = 0
+	client, err := sarama.NewClient(c.Brokers, config)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	_, err = client.Controller()
+	return err
+}
+
+// certificates are those that the tests speak of.
+type certificates struct {
+	authority, stranger          *stand.Authority
+	good, expired, other, client stand.Signed
+}
+
+func sign(t *testing.T) certificates {
+	a, stranger := stand.NewAuthority(t), stand.NewAuthority(t)
+	hence, ago := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
+	return certificates{
+		authority: a, stranger: stranger,
+		good: a.Sign("kafka", hence), expired: a.Sign("late", ago), other: stranger.Sign("other", hence), client: a.Sign("stockflow", hence),
+	}
+}
+
+// server is the end of a broker; with ask it wants to know who comes.
+func server(of stand.Signed, ask *x509.CertPool) *tls.Config {
+	c := &tls.Config{Certificates: []tls.Certificate{of.Pair}}
+	if ask != nil {
+		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, ask
+	}
+	return c
+}
+
+// trusting is our end.
+func trusting(a *stand.Authority, own ...stand.Signed) *tls.Config {
+	c := &tls.Config{RootCAs: a.Pool}
+	for _, s := range own {
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &s.Pair, nil }
+	}
+	return c
+}
+
+// Both clients get in by each way.
+func TestSecurityLetsIn(t *testing.T) {
+	is := sign(t)
+	users := []kfake.Opt{
+		kfake.EnableSASL(), kfake.Superuser("PLAIN", "shop", "secret"),
+		kfake.Superuser("SCRAM-SHA-256", "shop", "secret"), kfake.Superuser("SCRAM-SHA-512", "shop", "secret"),
+	}
+	overTLS := kfake.TLS(server(is.good, nil))
+	for name, test := range map[string]struct {
+		broker []kfake.Opt
+		ours   Security
+	}{
+		"TLS":                 {[]kfake.Opt{overTLS}, Security{TLS: trusting(is.authority)}},
+		"client certificate":  {[]kfake.Opt{kfake.TLS(server(is.good, is.authority.Pool))}, Security{TLS: trusting(is.authority, is.client)}},
+		"PLAIN":               {users, Security{Login: Plain, User: "shop", Password: "secret"}},
+		"SCRAM-SHA-256":       {users, Security{Login: ScramSHA256, User: "shop", Password: "secret"}},
+		"SCRAM-SHA-512":       {users, Security{Login: ScramSHA512, User: "shop", Password: "secret"}},
+		"SCRAM-512, with TLS": {append(users, overTLS), Security{TLS: trusting(is.authority), Login: ScramSHA512, User: "shop", Password: "secret"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := kafka(t, 1, test.broker...)
+			c.Security = test.ours
+			ensure(t, c, 1, shop...)
+			produce(t, c, "orders", "a")
+			if err := bySarama(c); err != nil {
+				t.Errorf("goka's client: %v", err)
+			}
+		})
+	}
+}
+
+// Each way of being refused says which it is, by both clients, and comes by itself.
+func TestSecurityRefuses(t *testing.T) {
+	is := sign(t)
+	late := is.authority.Sign("stockflow", time.Now().Add(-time.Hour))
+	users := []kfake.Opt{kfake.EnableSASL(), kfake.Superuser("PLAIN", "shop", "secret"), kfake.Superuser("SCRAM-SHA-512", "shop", "secret")}
+	asks := []kfake.Opt{kfake.TLS(server(is.good, is.authority.Pool))}
+	for name, test := range map[string]struct {
+		broker     []kfake.Opt
+		ours       Security
+		want, goka string
+	}{
+		"an authority that is unknown": {[]kfake.Opt{kfake.TLS(server(is.other, nil))}, Security{TLS: trusting(is.authority)},
+			"authority that isn't trusted", "unknown authority"},
+		"the broker's certificate has expired": {[]kfake.Opt{kfake.TLS(server(is.expired, nil))}, Security{TLS: trusting(is.authority)},
+			"broker's certificate has expired", "expired"},
+		"the broker's certificate is another's": {[]kfake.Opt{kfake.TLS(server(is.good, nil))}, Security{TLS: &tls.Config{RootCAs: is.authority.Pool, ServerName: "elsewhere"}},
+			"for another name", "elsewhere"},
+		"our certificate has expired":       {asks, Security{TLS: trusting(is.authority, late)}, "refuses our certificate", "certificate"},
+		"our certificate is of a stranger":  {asks, Security{TLS: trusting(is.authority, is.other)}, "refuses our certificate", "certificate"},
+		"we have no certificate":            {asks, Security{TLS: trusting(is.authority)}, "refuses our certificate", "certificate"},
+		"plaintext where TLS is spoken":     {[]kfake.Opt{kfake.TLS(server(is.good, nil))}, Security{}, "is TLS missing?", ""},
+		"TLS where plaintext is spoken":     {[]kfake.Opt{kfake.ListenFn(listenKafka)}, Security{TLS: trusting(is.authority)}, "no answer to TLS", ""},
+		"a wrong password, PLAIN":           {users, Security{Login: Plain, User: "shop", Password: "guess"}, `"shop" by PLAIN`, ""},
+		"a wrong password, SCRAM":           {users, Security{Login: ScramSHA512, User: "shop", Password: "guess"}, `"shop" by SCRAM-SHA-512`, ""},
+		"a mechanism that isn't there":      {users, Security{Login: ScramSHA256, User: "shop", Password: "secret"}, "SCRAM-SHA-256", ""},
+		"nobody where a login is asked for": {users, Security{}, "SASL", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := kafka(t, 1, test.broker...)
+			c.Security = test.ours
+			wantRefusal(t, c, test.want, test.goka)
+		})
+	}
+}
+
+func wantRefusal(t *testing.T, c Connection, want, goka string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	_, err := c.Recognize(ctx)
+	if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("our client says %v, want %q in it, and before the context ends: %v", err, want, ctx.Err())
+	}
+	if err := bySarama(c); err == nil || !strings.Contains(err.Error(), goka) {
+		t.Errorf("goka's client says %v, want %q in it", err, goka)
+	}
+}
+
+// Kafka says that a login failed, where kfake hangs up.
+func TestALoginThatKafkaRefuses(t *testing.T) {
+	for want, refused := range map[string]*kerr.Error{
+		`refuses the login of "shop" by PLAIN; user or password are wrong`: kerr.SaslAuthenticationFailed,
+		"takes no login by PLAIN": kerr.UnsupportedSaslMechanism,
+	} {
+		key := kmsg.SASLAuthenticate
+		if refused == kerr.UnsupportedSaslMechanism {
+			key = kmsg.SASLHandshake
+		}
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.Superuser("PLAIN", "shop", "secret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(cluster.Close)
+		cluster.ControlKey(int16(key), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			answer := r.ResponseKind()
+			switch answer := answer.(type) {
+			case *kmsg.SASLAuthenticateResponse:
+				answer.ErrorCode = refused.Code
+			case *kmsg.SASLHandshakeResponse:
+				answer.ErrorCode, answer.SupportedMechanisms = refused.Code, []string{"GSSAPI"}
+			}
+			return answer, nil, true
+		})
+		wantRefusal(t, Connection{Brokers: cluster.ListenAddrs(), Security: Security{Login: Plain, User: "shop", Password: "guess"}}, want, "")
+	}
+}
+
+func TestSecurityIsChecked(t *testing.T) {
+	for want, s := range map[string]Security{
+		"no mechanism":           {User: "shop"},
+		"a user and a password":  {Login: Plain, User: "shop"},
+		`no login by "KERBEROS"`: {Login: "KERBEROS", User: "shop", Password: "secret"},
+	} {
+		wantError(t, s.Check(), want)
+	}
+	if err := (Security{Login: ScramSHA512, User: "shop", Password: "secret"}).Check(); err != nil {
+		t.Error(err)
+	}
+}

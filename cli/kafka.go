@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"stockflow/broker"
+)
+
+// kafka is how brokers of others are reached. Without any, none of the rest may be given.
+type kafka struct {
+	brokers  []string
+	security securityFlags
+}
+
+// securityFlags say how to speak to the brokers, and who we are. Secrets come from files.
+type securityFlags struct {
+	TLS          bool   `help:"Speak TLS to the brokers." name:"tls"`
+	CA           string `help:"PEM file with the authorities that may sign the brokers' certificates; the system's if left out." placeholder:"FILE" name:"ca"`
+	Cert         string `help:"PEM file with our certificate, for brokers that ask for one." placeholder:"FILE"`
+	Key          string `help:"PEM file with its key." placeholder:"FILE"`
+	ServerName   string `help:"Name in the brokers' certificates, if it isn't the one by which they are reached." placeholder:"NAME" name:"server-name"`
+	SASL         string `help:"How to log in: plain, scram-sha-256 or scram-sha-512." enum:",plain,scram-sha-256,scram-sha-512" default:"" name:"sasl"`
+	User         string `help:"Name to log in with." placeholder:"NAME"`
+	PasswordFile string `help:"File with the password." placeholder:"FILE" name:"password-file"`
+}
+
+// connection returns how to reach the brokers. Its errors name the flag.
+func (k kafka) connection() (broker.Connection, error) {
+	security, err := k.security.read()
+	if err == nil && len(k.brokers) == 0 && k.security != (securityFlags{}) {
+		err = errors.New("--brokers is missing: the other flags say how to speak to them")
+	}
+	return broker.Connection{Brokers: k.brokers, Security: security}, err
+}
+
+// connect reaches the brokers, and finds out what is wrong with the flags or with them.
+func (k kafka) connect(ctx context.Context) (broker.Connection, error) {
+	conn, err := k.connection()
+	if err != nil {
+		return conn, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return conn.Recognize(ctx)
+}
+
+// read reads the files.
+func (f securityFlags) read() (s broker.Security, err error) {
+	if s.TLS, err = f.tls(); err != nil {
+		return s, err
+	}
+	if (f.SASL == "") != (f.User == "") || (f.SASL == "") != (f.PasswordFile == "") {
+		return s, errors.New("--brokers-sasl, --brokers-user and --brokers-password-file must be given together")
+	}
+	s.Login, s.User = broker.Login(strings.ToUpper(f.SASL)), f.User
+	if f.PasswordFile != "" {
+		if s.Password, err = passwordIn(f.PasswordFile); err != nil {
+			return s, fmt.Errorf("--brokers-password-file: %w", err)
+		}
+	}
+	return s, s.Check()
+}
+
+// tls returns nil for plaintext.
+func (f securityFlags) tls() (*tls.Config, error) {
+	if !f.TLS {
+		if f.CA+f.Cert+f.Key+f.ServerName != "" {
+			return nil, errors.New("--brokers-tls is missing: the other flags say how")
+		}
+		return nil, nil
+	}
+	c := &tls.Config{ServerName: f.ServerName, MinVersion: tls.VersionTLS12}
+	if f.CA != "" {
+		text, err := os.ReadFile(f.CA)
+		if err != nil {
+			return nil, fmt.Errorf("--brokers-ca: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("--brokers-ca: %s has no certificate in PEM", f.CA)
+		}
+	}
+	return c, f.identify(c)
+}
+
+// identify adds our certificate. It is read again for each connection: whoever renews it needn't stop anything.
+func (f securityFlags) identify(c *tls.Config) error {
+	if (f.Cert == "") != (f.Key == "") {
+		return errors.New("--brokers-cert and --brokers-key must be given together")
+	}
+	if f.Cert == "" {
+		return nil
+	}
+	if _, err := tls.LoadX509KeyPair(f.Cert, f.Key); err != nil {
+		return fmt.Errorf("--brokers-cert and --brokers-key: %w", err)
+	}
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+		return &pair, err
+	}
+	return nil
+}
+
+// passwordIn reads a password, which ends with the line.
+func passwordIn(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	password, _, _ := strings.Cut(string(text), "\n")
+	if password = strings.TrimSuffix(password, "\r"); password == "" {
+		return "", fmt.Errorf("%s has no password in its first line", file)
+	}
+	return password, nil
+}
+
+// checkAccess insists that the brokers allow what the roles do: what they don't would be an error here and there, for ever.
+func (s *Server) checkAccess(ctx context.Context) error {
+	if s.embedded != nil {
+		return nil
+	}
+	var groups []string
+	for _, role := range []string{"order", "inventory", "shipment", "notification"} {
+		if s.serve.does(role) {
+			groups = append(groups, role)
+		}
+	}
+	return broker.CheckAccess(ctx, s.conn, broker.Writing, topics(), groups...)
+}
