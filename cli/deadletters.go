@@ -53,10 +53,10 @@ func (l logsAt) run(log *slog.Logger, access broker.Access, do func(context.Cont
 func (l logsAt) open(ctx context.Context, log *slog.Logger) (broker.Connection, func() error, error) {
 	none := func() error { return nil }
 	if len(l.Brokers) > 0 {
-		conn, err := kafka{l.Brokers, l.Security}.connect(ctx)
+		conn, err := cluster{l.Brokers, l.Security}.connect(ctx)
 		return conn, none, err
 	}
-	if _, err := (kafka{security: l.Security}).connection(); err != nil {
+	if _, err := (cluster{security: l.Security}).connection(); err != nil {
 		return broker.Connection{}, none, err
 	}
 	conn, running, err := broker.Find(l.Data)

@@ -36,7 +36,7 @@ type Serve struct {
 // Validate returns what is wrong with the flags.
 func (s Serve) Validate() error { return s.pressure().Check() }
 
-func (s Serve) kafka() kafka { return kafka{s.Brokers, s.Security} }
+func (s Serve) cluster() cluster { return cluster{s.Brokers, s.Security} }
 
 func (s Serve) pressure() api.Pressure {
 	return api.Pressure{InFlight: s.MaxInFlight, Connections: s.MaxConnections, Rate: s.RateLimit}

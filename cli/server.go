@@ -104,10 +104,10 @@ func (s *Server) openBroker(ctx context.Context) error {
 			return err
 		}
 		s.parts = append(s.parts, part{"data directory", release})
-		s.conn, err = s.serve.kafka().connect(ctx)
+		s.conn, err = s.serve.cluster().connect(ctx)
 		return err
 	}
-	if _, err := s.serve.kafka().connection(); err != nil {
+	if _, err := s.serve.cluster().connection(); err != nil {
 		return err
 	}
 	embedded, err := broker.OpenEmbedded(s.serve.Data, append(s.serve.broker, broker.Logger(s.log))...)

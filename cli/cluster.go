@@ -12,8 +12,8 @@ import (
 	"stockflow/broker"
 )
 
-// kafka is how brokers of others are reached. Without any, none of the rest may be given.
-type kafka struct {
+// cluster is how brokers of others are reached. Without any, none of the rest may be given.
+type cluster struct {
 	brokers  []string
 	security securityFlags
 }
@@ -31,17 +31,17 @@ type securityFlags struct {
 }
 
 // connection returns how to reach the brokers. Its errors name the flag.
-func (k kafka) connection() (broker.Connection, error) {
-	security, err := k.security.read()
-	if err == nil && len(k.brokers) == 0 && k.security != (securityFlags{}) {
+func (c cluster) connection() (broker.Connection, error) {
+	security, err := c.security.read()
+	if err == nil && len(c.brokers) == 0 && c.security != (securityFlags{}) {
 		err = errors.New("--brokers is missing: the other flags say how to speak to them")
 	}
-	return broker.Connection{Brokers: k.brokers, Security: security}, err
+	return broker.Connection{Brokers: c.brokers, Security: security}, err
 }
 
 // connect reaches the brokers, and finds out what is wrong with the flags or with them.
-func (k kafka) connect(ctx context.Context) (broker.Connection, error) {
-	conn, err := k.connection()
+func (c cluster) connect(ctx context.Context) (broker.Connection, error) {
+	conn, err := c.connection()
 	if err != nil {
 		return conn, err
 	}
