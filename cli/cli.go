@@ -24,6 +24,7 @@ type commands struct {
 	Serve   Serve   `cmd:"" help:"Run Stockflow: broker, processors, views and HTTP."`
 	Load    Load    `cmd:"" help:"Send the rows of a CSV or NDJSON file to a running Stockflow."`
 	Show    show    `cmd:"" help:"Print a row of a table, now or as it was."`
+	Health  health  `cmd:"" help:"Ask a running Stockflow whether it is ready."`
 	Version version `cmd:"" help:"Print the version."`
 
 	Verify verifyTables `cmd:"" help:"Fold the logs again and compare with the tables."`
@@ -44,15 +45,7 @@ func Main() {
 func run(args []string, stdout, stderr io.Writer) (code int) {
 	var c commands
 	exit := -1
-	parser, err := kong.New(&c,
-		kong.Name("stockflow"),
-		kong.Description("The order-fulfilment stream engine."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exit = code }),
-		kong.DefaultEnvars("STOCKFLOW"),
-		kong.Configuration(file),
-		kong.UsageOnError(),
-	)
+	parser, err := newParser(&c, stdout, stderr, func(code int) { exit = code })
 	if err != nil {
 		panic(err) // the struct above is wrong, whatever the arguments
 	}
@@ -75,6 +68,18 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 		return 1
 	}
 	return 0
+}
+
+func newParser(c *commands, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, error) {
+	return kong.New(c,
+		kong.Name("stockflow"),
+		kong.Description("The order-fulfilment stream engine."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(exit),
+		kong.DefaultEnvars("STOCKFLOW"),
+		kong.Configuration(file),
+		kong.UsageOnError(),
+	)
 }
 
 // file reads the file of --config.

@@ -1,0 +1,27 @@
+package cli
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// TestHealthIsThatOfReadyz, or with --alive that of livez.
+func TestHealthIsThatOfReadyz(t *testing.T) {
+	t.Parallel()
+	server, client := openQuickly(t, t.TempDir())
+	commanded(t, 0, nil, "health", "--url", client.url)
+	commanded(t, 0, nil, "health", "--url", client.url+"/", "--alive")
+	halt(t, server)
+	commanded(t, 1, []string{"connection refused"}, "health", "--url", client.url)
+	commanded(t, 1, []string{"connection refused"}, "health", "--url", client.url, "--alive")
+
+	waits := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/readyz" {
+			http.Error(w, "group order is recovering", http.StatusServiceUnavailable)
+		}
+	}))
+	defer waits.Close()
+	commanded(t, 1, []string{"is not ready: group order is recovering"}, "health", "--url", waits.URL)
+	commanded(t, 0, nil, "health", "--url", waits.URL, "--alive")
+}
