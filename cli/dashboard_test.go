@@ -103,7 +103,7 @@ func TestTheDashboardAsksForWhatThereIs(t *testing.T) {
 			}
 		}
 	}
-	read(t, "alerts.yml", func(text []byte, into any) error { return yaml.Unmarshal(text, into) }, &alerts)
+	read(t, "alerts.yml", yaml.Unmarshal, &alerts)
 	for _, rule := range alerts.Groups[0].Rules {
 		wantExpression(t, metrics, rule.Expr, rule.Annotations["summary"])
 	}
@@ -118,7 +118,7 @@ func TestGrafanaFindsItsDashboard(t *testing.T) {
 	var sources struct {
 		Datasources []struct{ UID, URL string }
 	}
-	read(t, "grafana/provisioning/datasources/prometheus.yml", func(text []byte, into any) error { return yaml.Unmarshal(text, into) }, &sources)
+	read(t, "grafana/provisioning/datasources/prometheus.yml", yaml.Unmarshal, &sources)
 	if s := sources.Datasources[0]; s.UID != "prometheus" || s.URL != "http://prometheus:9090" {
 		t.Errorf("the data are of %v", s)
 	}
@@ -127,7 +127,7 @@ func TestGrafanaFindsItsDashboard(t *testing.T) {
 			Options struct{ Path string }
 		}
 	}
-	read(t, "grafana/provisioning/dashboards/stockflow.yml", func(text []byte, into any) error { return yaml.Unmarshal(text, into) }, &folders)
+	read(t, "grafana/provisioning/dashboards/stockflow.yml", yaml.Unmarshal, &folders)
 	grafana := loadStack(t, "single").Services["grafana"]
 	mounted := false
 	for _, v := range grafana.Volumes {
