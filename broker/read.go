@@ -2,13 +2,23 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+const (
+	// readQuiet is how long a reader waits for a record before it asks whether the broker is still there.
+	readQuiet = 5 * time.Second
+	// readAnswer is how long the broker may take to say so.
+	readAnswer = 20 * time.Second
+)
+
 // Read calls each with the records of a partition from offset from on and before offset to, in order, and returns
-// when it has seen the last of them, or at each's first error. Offsets may have gaps.
+// when it has seen the last of them, or at each's first error. Offsets may have gaps. It is an error when no broker
+// answers any more; a client by itself would wait for one for ever, and an embedded broker never comes back to its address.
 func Read(ctx context.Context, conn Connection, topic string, partition int32, from, to int64, each func(*kgo.Record) error) error {
 	client, err := conn.Client(
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(from)}}),
@@ -20,12 +30,14 @@ func Read(ctx context.Context, conn Connection, topic string, partition int32, f
 	}
 	defer client.Close()
 	for next := from; next < to; {
-		fetches := client.PollFetches(ctx)
-		if err := fetches.Err0(); err != nil {
-			return err
+		fetches, err := poll(ctx, client)
+		if err != nil {
+			return fmt.Errorf("reading %s/%d: %w", topic, partition, err)
 		}
-		if errs := fetches.Errors(); len(errs) > 0 {
-			return fmt.Errorf("reading %s/%d: %w", topic, partition, errs[0].Err)
+		for _, e := range fetches.Errors() {
+			if !errors.Is(e.Err, context.DeadlineExceeded) { // which is the end of the wait, and not ctx's
+				return fmt.Errorf("reading %s/%d: %w", topic, partition, e.Err)
+			}
 		}
 		for _, r := range fetches.Records() {
 			next = r.Offset + 1
@@ -38,4 +50,23 @@ func Read(ctx context.Context, conn Connection, topic string, partition int32, f
 		}
 	}
 	return nil
+}
+
+// poll returns what there is, or after a while nothing. An error is that of ctx, or says that no broker answers.
+func poll(ctx context.Context, client *kgo.Client) (kgo.Fetches, error) {
+	waiting, cancel := context.WithTimeout(ctx, readQuiet)
+	defer cancel()
+	fetches := client.PollFetches(waiting)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case waiting.Err() == nil || fetches.NumRecords() > 0:
+		return fetches, nil
+	}
+	asking, cancel := context.WithTimeout(ctx, readAnswer)
+	defer cancel()
+	if err := client.Ping(asking); err != nil {
+		return nil, fmt.Errorf("no broker answers: %w", err)
+	}
+	return nil, nil
 }
