@@ -29,6 +29,7 @@ type replayTables struct {
 	Work   string   `help:"Directory for what is folded meanwhile, about as large as the tables; the system's for temporary files if left out." placeholder:"DIR"`
 
 	terminal *os.File // nil is standard input
+	running  bool     // another process has Data open: one that processes nothing, or it is refused
 }
 
 // Help is what --help says besides.
@@ -55,6 +56,11 @@ func (c replayTables) Run(stdout io.Writer, k *kong.Kong, log *slog.Logger) erro
 	}
 	if err := c.confirm(stdout, machines); err != nil {
 		return err
+	}
+	if len(c.Brokers) == 0 {
+		if _, c.running, err = broker.Find(c.Data); err != nil {
+			return err
+		}
 	}
 	return c.run(log, broker.Writing, func(ctx context.Context, conn broker.Connection) error {
 		if err := c.prepare(ctx, conn, log); err != nil {
@@ -112,11 +118,12 @@ func (c replayTables) prepare(ctx context.Context, conn broker.Connection, log *
 
 func (c replayTables) remembered() string { return filepath.Join(c.Data, topicsFile) }
 
-// finish makes the tables' topics the ones that are remembered, and throws away the stores on disk, which may be of
+// finish makes the topics of the tables that were rebuilt the ones that are remembered, and no others: of a table that was lost
+// too and not rebuilt, serve has to say so, and throws away the stores on disk, which may be of
 // others: they are read again from the changelogs.
 func (c replayTables) finish(ctx context.Context, conn broker.Connection, machines []replay.Machine) error {
-	if _, err := os.Stat(c.Data); errors.Is(err, os.ErrNotExist) {
-		return nil // whatever is on other machines is newer there as the rows are
+	if _, err := os.Stat(c.Data); c.running || errors.Is(err, os.ErrNotExist) {
+		return nil // who follows a changelog takes the rows in as they come
 	}
 	release := func() error { return nil }
 	if len(c.Brokers) > 0 { // or else the log's lock holds it
@@ -132,7 +139,16 @@ func (c replayTables) finish(ctx context.Context, conn broker.Connection, machin
 			}
 		}
 	}
-	return errors.Join(broker.Remember(ctx, conn, c.remembered(), topicsOf(broker.Table)), release())
+	return errors.Join(broker.Remember(ctx, conn, c.remembered(), tablesOf(machines)), release())
+}
+
+// tablesOf are the topics of the tables of machines.
+func tablesOf(machines []replay.Machine) []broker.Topic {
+	var some []broker.Topic
+	for _, m := range machines {
+		some = append(some, broker.Topic{Name: m.Table, Kind: broker.Table})
+	}
+	return some
 }
 
 // topicsOf are the topics of a kind.

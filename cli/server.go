@@ -98,6 +98,13 @@ func (s *Server) listen(context.Context) error {
 }
 
 func (s *Server) openBroker(ctx context.Context) error {
+	if err := s.holdData(ctx); err != nil {
+		return err
+	}
+	return withdraw(s.serve.Data) // what a process left that was killed
+}
+
+func (s *Server) holdData(ctx context.Context) error {
 	if len(s.serve.Brokers) > 0 {
 		release, err := broker.Hold(s.serve.Data)
 		if err != nil {

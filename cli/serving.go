@@ -10,7 +10,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"stockflow/api"
 	"stockflow/broker"
@@ -22,17 +24,20 @@ import (
 const addressFile = "http"
 
 // announce writes down where HTTP is answered, and returns how that is taken back.
-func announce(data, address string) (withdraw func() error, err error) {
+func announce(data, address string) (end func() error, err error) {
 	path := filepath.Join(data, addressFile)
 	if err := os.WriteFile(path, []byte("http://"+address+"\n"), 0o644); err != nil {
 		return nil, fmt.Errorf("writing down where HTTP is answered: %w", err)
 	}
-	return func() error {
-		if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-		return nil
-	}, nil
+	return func() error { return withdraw(data) }, nil
+}
+
+// withdraw takes back where HTTP is answered.
+func withdraw(data string) error {
+	if err := os.Remove(filepath.Join(data, addressFile)); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // servedAt returns where the Stockflow of a directory answers HTTP, "" if none is running.
@@ -81,7 +86,7 @@ func (s serving) list(ctx context.Context, table string, each func(key string, v
 			Items []json.RawMessage `json:"items"`
 			Next  string            `json:"next"`
 		}
-		status, body, err := s.ask(ctx, at.path+"?limit=200"+cursor)
+		status, body, err := s.insist(ctx, at.path+"?limit=200"+cursor)
 		if err != nil {
 			return true, err
 		}
@@ -106,7 +111,7 @@ func (s serving) list(ctx context.Context, table string, each func(key string, v
 
 func (s serving) get(ctx context.Context, table, key string) (version int64, body []byte, found bool, err error) {
 	at := places[table]
-	status, body, err := s.ask(ctx, at.path+"/"+url.PathEscape(key))
+	status, body, err := s.insist(ctx, at.path+"/"+url.PathEscape(key))
 	switch {
 	case err != nil:
 		return 0, nil, false, err
@@ -129,15 +134,49 @@ func keyOf(item []byte, name string) (key string, version int64, err error) {
 	return key, version, err
 }
 
+const (
+	// askPatience is how long one answer may take.
+	askPatience = 30 * time.Second
+	// mostAsked is how often something is asked for that is answered with "not now".
+	mostAsked = 20
+)
+
+// insist asks again while the answer is that there is too much to do just now.
+func (s serving) insist(ctx context.Context, path string) (status int, body []byte, err error) {
+	for n := 1; ; n++ {
+		status, body, wait, err := s.once(ctx, path)
+		if err != nil || n == mostAsked || status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
+			return status, body, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, nil, ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
 func (s serving) ask(ctx context.Context, path string) (status int, body []byte, err error) {
+	status, body, _, err = s.once(ctx, path)
+	return status, body, err
+}
+
+// once asks once. wait is when to ask again, if it makes sense.
+func (s serving) once(ctx context.Context, path string) (status int, body []byte, wait time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, http.NoBody)
 	if err != nil {
-		return 0, nil, fmt.Errorf("--url: %w", err)
+		return 0, nil, 0, fmt.Errorf("--url: %w", err)
 	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, 0, err
+	}
+	seconds, err := strconv.Atoi(answer.Header.Get("Retry-After"))
+	if err != nil {
+		seconds = 1
 	}
 	body, err = io.ReadAll(answer.Body)
-	return answer.StatusCode, body, errors.Join(err, answer.Body.Close())
+	return answer.StatusCode, body, time.Duration(min(max(seconds, 1), 10)) * time.Second, errors.Join(err, answer.Body.Close())
 }

@@ -46,9 +46,13 @@ func (c verifyTables) Run(stdout io.Writer, k *kong.Kong, log *slog.Logger) erro
 	if err != nil {
 		return withCode{exitUncheckable, fmt.Errorf("--table: %w", err)}
 	}
+	url, err := c.where() // before the log is opened, or this process itself would be the one that runs
+	if err != nil {
+		return withCode{exitUncheckable, err}
+	}
 	var report *replay.Report
 	err = c.run(log, broker.Reading, func(ctx context.Context, conn broker.Connection) (err error) {
-		served, err := c.served(ctx)
+		served, err := served(ctx, url)
 		if err != nil {
 			return err
 		}
@@ -63,15 +67,16 @@ func (c verifyTables) Run(stdout io.Writer, k *kong.Kong, log *slog.Logger) erro
 	return c.tell(stdout, report)
 }
 
-// served is how HTTP is asked, nil if there is nobody to ask.
-func (c verifyTables) served(ctx context.Context) (*replay.Served, error) {
-	url := c.URL
-	if url == "" && len(c.Brokers) == 0 {
-		var err error
-		if url, err = servedAt(c.Data); err != nil {
-			return nil, err
-		}
+// where HTTP is asked, "" if there is nobody to ask.
+func (c verifyTables) where() (string, error) {
+	if c.URL != "" || len(c.Brokers) > 0 {
+		return c.URL, nil
 	}
+	return servedAt(c.Data)
+}
+
+// served is how HTTP is asked.
+func served(ctx context.Context, url string) (*replay.Served, error) {
 	if url == "" {
 		return nil, nil
 	}

@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"bytes"
 	"context"
 	"errors"
 
@@ -14,7 +13,7 @@ import (
 
 // trail is what the changelog says of a key, all along.
 type trail struct {
-	rows  map[int64][]byte // by the offset that each took in last; those that agree with the fold are taken out
+	rows  map[int64]digest // by the offset that each took in last; those that agree with the fold are taken out
 	last  int64            // the highest of those offsets, -1 if there are none
 	row   []byte           // the row as folded so far
 	first int64            // the first offset at which they part, -1 if not found
@@ -33,7 +32,7 @@ func (p *part) findFirst(ctx context.Context) error {
 	trails := map[string]*trail{}
 	for _, d := range p.differences {
 		if d.Key != "" && !d.Parted {
-			trails[d.Key] = &trail{rows: map[int64][]byte{}, last: -1, first: -1}
+			trails[d.Key] = &trail{rows: map[int64]digest{}, last: -1, first: -1}
 		}
 	}
 	if len(trails) == 0 {
@@ -75,7 +74,7 @@ func (p *part) readTrails(ctx context.Context, trails map[string]*trail) error {
 			return nil
 		}
 		if r.Value == nil { // from here on there is none
-			t.rows, t.last = map[int64][]byte{}, -1
+			t.rows, t.last = map[int64]digest{}, -1
 			return nil
 		}
 		head, err := codecs.DecodeHead(r.Value)
@@ -83,11 +82,11 @@ func (p *part) readTrails(ctx context.Context, trails map[string]*trail) error {
 			return nil // it was told
 		}
 		t.last = max(t.last, head.Applied)
-		if plain, err := p.plain(r.Value); err == nil {
-			t.rows[head.Applied] = plain
-		} else {
-			t.rows[head.Applied] = r.Value
+		row := r.Value
+		if plain, err := p.plain(row); err == nil {
+			row = plain
 		}
+		t.rows[head.Applied] = digestOf(row) // all the rows of a key that is written often would take much memory
 		return nil
 	})
 }
@@ -117,7 +116,7 @@ func (p *part) foldTrails(ctx context.Context, trails map[string]*trail) error {
 		t.row = step.After
 		row, known := t.rows[step.Offset]
 		switch {
-		case known && bytes.Equal(row, step.After):
+		case known && row == digestOf(step.After):
 			delete(t.rows, step.Offset)
 		case known:
 			t.part(step.Offset)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
@@ -106,6 +107,9 @@ func (s surveyor) nobody(ctx context.Context, machines []Machine) error {
 	for _, m := range machines {
 		groups, err := s.admin.DescribeGroups(ctx, m.Name)
 		if err != nil {
+			return fmt.Errorf("asking for the members of %s: %w", m.Name, err)
+		}
+		if err := groups[m.Name].Err; err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // a group that never was has none
 			return fmt.Errorf("asking for the members of %s: %w", m.Name, err)
 		}
 		var members []string
@@ -218,6 +222,9 @@ func (p *part) keepBeyond(ctx context.Context, end int64) error {
 		table, err := p.rows.get(kindTable, step.Key)
 		if err != nil || table == nil {
 			return err
+		}
+		if unread, err := p.rows.get(kindUnread, step.Key); err != nil || unread != nil {
+			return err // what lies behind the row must be written over
 		}
 		if plain, err := p.plain(table); err == nil && bytes.Equal(plain, step.After) {
 			return p.rows.put(kindKept, step.Key, []byte{1})

@@ -133,6 +133,12 @@ func (d *digest) add(key string, row []byte) {
 	d.join(digest(h.Sum(nil)[:16]))
 }
 
+// digestOf is of one row.
+func digestOf(row []byte) digest {
+	sum := sha256.Sum256(row)
+	return digest(sum[:16])
+}
+
 func (d *digest) join(o digest) {
 	for i := range d {
 		d[i] ^= o[i]
@@ -150,6 +156,5 @@ func digestOfJSON(text []byte) (d digest, err error) {
 		return d, fmt.Errorf("what HTTP serves is not JSON: %w", err)
 	}
 	plain, err := json.Marshal(value)
-	sum := sha256.Sum256(plain)
-	return digest(sum[:16]), err
+	return digestOf(plain), err
 }

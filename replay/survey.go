@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -40,12 +41,39 @@ func (s surveyor) committed(ctx context.Context, machines []Machine, partitions 
 		all[m.Name] = make([]int64, partitions)
 		for p := range partitions {
 			all[m.Name][p] = -1
-			if o, ok := offsets.Lookup(m.Log, p); ok && o.Err == nil {
+			o, ok := offsets.Lookup(m.Log, p)
+			if ok && o.Err != nil { // not the same as none
+				return nil, fmt.Errorf("asking what the group %s has committed of %s/%d: %w", m.Name, m.Log, p, o.Err)
+			}
+			if ok {
 				all[m.Name][p] = o.At
 			}
 		}
 	}
 	return all, nil
+}
+
+// tables returns where tables begin and end. One that isn't there has no rows.
+func (s surveyor) tables(ctx context.Context, machines []Machine, partitions int32) (map[string][]extent, error) {
+	known, err := s.admin.ListTopics(ctx, tablesOf(machines)...)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the tables: %w", err)
+	}
+	all := map[string][]extent{}
+	var there []string
+	for _, table := range tablesOf(machines) {
+		if errors.Is(known[table].Err, kerr.UnknownTopicOrPartition) {
+			all[table] = make([]extent, partitions)
+		} else {
+			there = append(there, table)
+		}
+	}
+	if len(there) == 0 {
+		return all, nil // to ask for none would be to ask for all
+	}
+	found, err := s.extents(ctx, there...)
+	maps.Copy(all, found)
+	return all, err
 }
 
 // extents returns where topics begin and end.
@@ -77,7 +105,7 @@ func (s surveyor) extents(ctx context.Context, topics ...string) (map[string][]e
 	return all, nil
 }
 
-// partitionsOf returns how many partitions the logs have, which all have the same number.
+// partitionsOf returns how many partitions the logs and the tables have, which all have the same number.
 func (s surveyor) partitionsOf(ctx context.Context, machines []Machine) (int32, error) {
 	topics, err := s.admin.ListTopics(ctx, logsOf(machines)...)
 	if err == nil {
@@ -85,6 +113,18 @@ func (s surveyor) partitionsOf(ctx context.Context, machines []Machine) (int32, 
 	}
 	if err != nil {
 		return 0, fmt.Errorf("asking for the logs: %w", err)
+	}
+	tables, err := s.admin.ListTopics(ctx, tablesOf(machines)...)
+	if err != nil {
+		return 0, fmt.Errorf("asking for the tables: %w", err)
+	}
+	for _, t := range tables {
+		switch {
+		case t.Err == nil:
+			topics[t.Topic] = t
+		case !errors.Is(t.Err, kerr.UnknownTopicOrPartition):
+			return 0, fmt.Errorf("asking for %s: %w", t.Topic, t.Err)
+		}
 	}
 	n := len(topics[machines[0].Log].Partitions)
 	for _, t := range topics {

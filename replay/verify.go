@@ -71,6 +71,7 @@ type work struct {
 	parts   []*part // in the order of the machines, then of the partitions
 	report  *Report
 	turns   atomic.Int64 // see turn
+	late    atomic.Bool  // HTTP did not catch up in time; it isn't waited for again
 }
 
 func (v Verification) begin(ctx context.Context) (*work, error) {
@@ -78,7 +79,7 @@ func (v Verification) begin(ctx context.Context) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &work{Verification: v, admin: surveyor{kadm.NewClient(client)}, client: client, report: &Report{}}
+	w := &work{Verification: v, admin: surveyor{kadm.NewClient(client)}, client: client, report: &Report{Differences: []Difference{}}}
 	n, err := w.admin.partitionsOf(ctx, v.Machines)
 	if err != nil {
 		client.Close()
@@ -142,7 +143,7 @@ func (w *work) survey(ctx context.Context) (err error) {
 	if err := w.readServed(ctx); err != nil {
 		return err
 	}
-	if s.tables, err = w.admin.extents(ctx, tablesOf(w.Machines)...); err != nil {
+	if s.tables, err = w.admin.tables(ctx, w.Machines, s.partitions); err != nil {
 		return err
 	}
 	if s.logs, err = w.admin.extents(ctx, append(logsOf(w.Machines), lettersLog)...); err != nil {
