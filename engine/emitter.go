@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ type Emitter struct {
 	client     *kgo.Client
 	partitions int32
 	room       func() error
+	reach      reach
 }
 
 // Position is where a record landed.
@@ -41,7 +43,9 @@ func NewEmitter(conn broker.Connection, partitions int32) (*Emitter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Emitter{client: client, partitions: partitions, room: func() error { return nil }}, nil
+	e := &Emitter{client: client, partitions: partitions, room: func() error { return nil }}
+	e.reach.open(e.Reach)
+	return e, nil
 }
 
 // Heed has Emit ask room before it sends anything. While that returns an error, nothing is sent: whoever would wait
@@ -49,12 +53,12 @@ func NewEmitter(conn broker.Connection, partitions int32) (*Emitter, error) {
 func (e *Emitter) Heed(room func() error) { e.room = room }
 
 // Emit sends a message and waits until the log has it on all its replicas. Its errors are ErrUnknown and
-// ErrUnreachable; it answers within 4 seconds.
+// ErrUnreachable; it answers within 4 seconds, and at once while it is known that no broker answers.
 func (e *Emitter) Emit(ctx context.Context, o Output, headers ...codecs.Header) (Position, error) {
 	if err := checkSize(o.Log, o.Key, o.Value); err != nil {
 		return Position{}, errors.Join(ErrUnreachable, err)
 	}
-	if err := e.room(); err != nil {
+	if err := cmp.Or(e.room(), e.reach.lost()); err != nil {
 		return Position{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	record := &kgo.Record{
@@ -74,16 +78,10 @@ func (e *Emitter) Emit(ctx context.Context, o Output, headers ...codecs.Header) 
 	case err := <-result:
 		return positionOf(record, err)
 	case <-patience.C:
+		e.reach.doubt()
 	case <-ctx.Done():
 	}
 	return Position{}, fmt.Errorf("%w: %s within %s", ErrUnknown, o.Log, emitPatience)
-}
-
-// Reach asks the broker for a sign of life, for at most a second.
-func (e *Emitter) Reach() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	return e.client.Ping(ctx)
 }
 
 func positionOf(r *kgo.Record, err error) (Position, error) {
@@ -100,6 +98,7 @@ func positionOf(r *kgo.Record, err error) (Position, error) {
 func (e *Emitter) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), emitPatience)
 	defer cancel()
+	e.reach.close()
 	_ = e.client.Flush(ctx) // what could not be flushed was answered as unknown
 	e.client.Close()
 }

@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"stockflow/broker"
+)
+
+// One silent broker of three is nobody's concern. When all are silent, somebody waits in vain for an acknowledgement, and from then
+// on everybody is refused at once, until one answers.
+func TestAnEmitterKnowsWhetherAnybodyAnswers(t *testing.T) {
+	const topic, brokers = "things", 3
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(brokers), kfake.SeedTopics(1, topic), kfake.SleepOutOfOrder())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	var silent atomic.Int32 // brokers below it answer nothing
+	released := make(chan struct{})
+	release := sync.OnceFunc(func() { silent.Store(0); close(released) })
+	cluster.Control(func(r kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if cluster.CurrentNode() < silent.Load() {
+			cluster.SleepControl(func() { <-released })
+		}
+		return nil, nil, false
+	})
+	e, err := NewEmitter(broker.Connection{Brokers: cluster.ListenAddrs()}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	t.Cleanup(release)
+	emit := func() error {
+		_, err := e.Emit(t.Context(), Output{Log: topic, Key: "k", Value: []byte("v")})
+		return err
+	}
+	if err := emit(); err != nil {
+		t.Fatal(err)
+	}
+	silent.Store(1)
+	if err := e.Reach(); err != nil {
+		t.Errorf("one broker is silent, and Reach says: %v", err)
+	}
+	silent.Store(brokers)
+	if err := emit(); !errors.Is(err, ErrUnknown) {
+		t.Errorf("the first who writes is told: %v", err)
+	}
+	eventually(t, "nobody notices that no broker answers", func() bool { return e.reach.lost() != nil })
+	if err := emit(); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("the next is told: %v", err)
+	}
+	release()
+	eventually(t, "nobody notices that the brokers answer again", func() bool { return emit() == nil })
+}
+
+// eventually looks until something is so, and fails the test if it never is.
+func eventually(t *testing.T, or string, is func() bool) {
+	t.Helper()
+	patience := time.NewTimer(time.Minute)
+	defer patience.Stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-patience.C:
+			t.Fatal(or)
+		case <-tick.C:
+		}
+	}
+}
