@@ -92,7 +92,13 @@ func (l *lock) write(h holder) error {
 
 func (l *lock) release() error {
 	held.Delete(l)
-	return l.file.Close()
+	return unlock(l.file)
+}
+
+// unlock gives a lock back at once: closing the file alone leaves it to a child that this process is just starting, which has
+// the file too until it is the program that it is to be.
+func unlock(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
 }
 
 func readHolder(f io.Reader) (holder, error) {
@@ -111,7 +117,7 @@ func Find(dir string) (Connection, bool, error) {
 	if err != nil {
 		return Connection{}, false, fmt.Errorf("look for a broker in the data directory: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // nothing was written
+	defer unlock(f) //nolint:errcheck // nothing was written
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
 	if err == nil {
 		return Connection{}, false, nil
