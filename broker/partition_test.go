@@ -2,8 +2,12 @@ package broker
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"hash"
 	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -22,6 +26,31 @@ func TestMurmur2IsJavas(t *testing.T) {
 		if got := int32(murmur2([]byte(key))); got != want {
 			t.Errorf("murmur2(%q) = %d, want %d", key, got, want)
 		}
+	}
+}
+
+// A thousand keys, and what Java's own client chose for each: testdata/JavaPartitions.java says how it was asked.
+func TestPartitionIsJavas(t *testing.T) {
+	text, err := os.ReadFile("testdata/java-partitions.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := 0
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		key, err := hex.DecodeString(fields[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, n := range []int32{8, 12, 100} {
+			if got := Partition(key, n); strconv.Itoa(int(got)) != fields[1+i] {
+				t.Errorf("Partition(%q, %d) = %d, Java says %s", key, n, got, fields[1+i])
+			}
+		}
+		keys++
+	}
+	if keys != 1000 {
+		t.Errorf("there are %d keys", keys)
 	}
 }
 
