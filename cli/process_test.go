@@ -1,14 +1,21 @@
 package cli
 
 import (
+	"flag"
+	"os"
 	"strings"
 	"testing"
 
 	"stockflow/stand"
 )
 
-// TestMain is where a process of the tests begins.
-func TestMain(m *testing.M) { stand.Main(m, Main) }
+// TestMain is where a process of the tests begins. There are more tests side by side than there are processors, as most of them wait: for the disk, or for answers.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "5"); err != nil { // what the command line says comes after it
+		panic(err)
+	}
+	stand.Main(m, Main, func() { _ = os.RemoveAll(trades.dir) })
+}
 
 // spawn starts a process with a command line.
 func spawn(t *testing.T, args ...string) *stand.Process {

@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -43,8 +43,33 @@ func told(t *testing.T, code int, says []string, args ...string) string {
 
 const allEqual = "every table is the fold of its log"
 
-// traded lets a server do a bit of everything in dir, and stops it.
+// trades is a directory in which a server has done a bit of everything, for tests to copy.
+var trades struct {
+	once sync.Once
+	dir  string
+}
+
+// traded makes of dir one in which a server has done a bit of everything, and was stopped.
 func traded(t *testing.T, dir string) {
+	t.Helper()
+	trades.once.Do(func() {
+		first, err := os.MkdirTemp("", "stockflow-trades-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		trade(t, first)
+		trades.dir = first
+	})
+	if trades.dir == "" {
+		t.Fatal("there is nothing to copy: another test has failed to make it")
+	}
+	if err := os.CopyFS(dir, os.DirFS(trades.dir)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// trade lets a server do a bit of everything in dir, and stops it.
+func trade(t *testing.T, dir string) {
 	t.Helper()
 	m := newMill(t, dir)
 	for i := range 10 {
@@ -132,8 +157,6 @@ func rowOf(t *testing.T, conn broker.Connection, table, key string) (row []byte)
 // a dry run says the same and changes nothing, replay mends it, and Stockflow goes on from there.
 func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	whole := t.TempDir()
-	traded(t, whole)
 	table := func(table, key string, row []byte) *kgo.Record {
 		return &kgo.Record{Topic: table, Key: []byte(key), Value: row}
 	}
@@ -177,10 +200,8 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		}, []string{"the row is missing"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "data")
-			if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
-				t.Fatal(err)
-			}
+			dir := t.TempDir()
+			traded(t, dir)
 			opened(t, dir, func(conn broker.Connection, client *kgo.Client) {
 				if records := c.damage(t, conn); records != nil {
 					if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {

@@ -18,10 +18,14 @@ import (
 const asProcess = "THIS_IS_STOCKFLOW"
 
 // Main is the TestMain of a package that spawns processes: it is where they begin, with program. One ends when its
-// standard input does, so that none outlives the tests, however those end.
-func Main(m *testing.M, program func()) {
+// standard input does, so that none outlives the tests, however those end. after is called when all tests are over.
+func Main(m *testing.M, program func(), after ...func()) {
 	if os.Getenv(asProcess) == "" {
-		os.Exit(m.Run())
+		code := m.Run()
+		for _, f := range after {
+			f()
+		}
+		os.Exit(code)
 	}
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
