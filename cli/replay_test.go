@@ -53,7 +53,7 @@ var trades struct {
 func traded(t *testing.T, dir string) {
 	t.Helper()
 	trades.once.Do(func() {
-		first, err := os.MkdirTemp("", "stockflow-trades-")
+		first, err := os.MkdirTemp("", "stockflow-trades-") //nolint:usetesting // it outlives the test that makes it
 		if err != nil {
 			t.Fatal(err)
 		}
