@@ -9,10 +9,13 @@ import (
 	"stockflow/stand"
 )
 
-// TestMain is where a process of the tests begins. There are more tests side by side than there are processors, as most of them wait: for the disk, or for answers.
+// TestMain is where a process of the tests begins. There are more tests side by side than there are
+// processors, as most of them wait: for the disk, or for answers.
 func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", "5"); err != nil { // what the command line says comes after it
-		panic(err)
+	if slowed == 1 { // under the race detector they have enough to do
+		if err := flag.Set("test.parallel", "5"); err != nil { // what the command line says comes after it
+			panic(err)
+		}
 	}
 	stand.Main(m, Main, func() { _ = os.RemoveAll(trades.dir) })
 }
