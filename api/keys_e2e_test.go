@@ -31,12 +31,14 @@ func TestAKeyIsForOneOrder(t *testing.T) {
 		{"{" + line, "k-3", "confirmed"},
 		{named("o-4"), "k-4", "o-4"},
 	}
+	token := ""
 	place := func(status int, uses []use) {
 		for _, u := range uses {
 			a := h.send("POST", "/v1/orders", u.body, keyed+u.key, "Prefer: wait=10")
 			if a.status != status || !strings.Contains(a.text, u.want) {
 				t.Errorf("%s with the key %s is answered with %d %s, expected %d %s", u.body, u.key, a.status, a.text, status, u.want)
 			}
+			token = a.header.Get("Stockflow-Token")
 		}
 	}
 	place(201, taken)
@@ -48,7 +50,7 @@ func TestAKeyIsForOneOrder(t *testing.T) {
 	place(201, taken)
 	h.want("GET", "/v1/orders/o-2", "", 404)
 	h.want("GET", "/v1/orders/o-3", "", 404)
-	h.want("GET", "/v1/inventory/lamp", "", 200, "reserved=3")
+	h.want("GET", "/v1/inventory/lamp?wait=10&after="+token, "", 200, "reserved=3")
 }
 
 // TestAKeyThatIsUsedForManyOrdersAtOnceMakesOne, and the others are told which.
@@ -56,14 +58,17 @@ func TestAKeyThatIsUsedForManyOrdersAtOnceMakesOne(t *testing.T) {
 	h := newHouse(t)
 	h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":100}`, 200)
 	var running sync.WaitGroup
+	tokens := make(chan string, 8)
 	for _, id := range strings.Fields("a b c d e f g h") {
 		running.Go(func() {
 			a := h.send("POST", "/v1/orders", `{"order_id":"`+id+`","lines":[{"sku":"lamp","quantity":1}]}`, keyed+"k", "Prefer: wait=10")
-			if a.status != 201 && a.field("code") != "key_conflict" {
+			if a.status == 201 {
+				tokens <- a.header.Get("Stockflow-Token")
+			} else if a.field("code") != "key_conflict" {
 				t.Errorf("order %s is answered with %d %s", id, a.status, a.text)
 			}
 		})
 	}
 	running.Wait()
-	h.want("GET", "/v1/inventory/lamp", "", 200, "reserved=1")
+	h.want("GET", "/v1/inventory/lamp?wait=10&after="+<-tokens, "", 200, "reserved=1")
 }
