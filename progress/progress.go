@@ -22,24 +22,41 @@ func Show(out io.Writer, text func(took time.Duration, bar bool) string) (stop f
 	if out == nil {
 		return func() {}
 	}
+	return screen{out, IsTerminal(out), time.Now, ticker}.show(text)
+}
+
+// ticker is a time.Ticker that is stopped with a function.
+func ticker(every time.Duration) (ticks <-chan time.Time, stop func()) {
+	t := time.NewTicker(every)
+	return t.C, t.Stop
+}
+
+// screen is where it is shown, and the time that passes there.
+type screen struct {
+	out      io.Writer
+	terminal bool
+	now      func() time.Time
+	ticker   func(every time.Duration) (ticks <-chan time.Time, stop func())
+}
+
+func (s screen) show(text func(took time.Duration, bar bool) string) (stop func()) {
 	every, form := printed, "%s\n"
-	terminal := IsTerminal(out)
-	if terminal {
+	if s.terminal {
 		every, form = redrawn, "\r%s\x1b[K"
 	}
-	began := time.Now()
+	began := s.now()
+	ticks, stopTicks := s.ticker(every)
 	stopping, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		tick := time.NewTicker(every)
-		defer tick.Stop()
+		defer stopTicks()
 		for {
 			select {
-			case <-tick.C:
-				fmt.Fprintf(out, form, text(time.Since(began), terminal))
+			case <-ticks:
+				fmt.Fprintf(s.out, form, text(s.now().Sub(began), s.terminal))
 			case <-stopping:
-				if terminal {
-					fmt.Fprint(out, "\r\x1b[K") // what comes next begins a line
+				if s.terminal {
+					fmt.Fprint(s.out, "\r\x1b[K") // what comes next begins a line
 				}
 				return
 			}
