@@ -143,13 +143,18 @@ func (n *Node) signal(s syscall.Signal) { _ = n.cmd.Process.Signal(s) }
 // Alive reports whether the process runs.
 func (n *Node) Alive() bool { return !stand.Was(n.ended) }
 
-// LastWords are the last lines that the process wrote.
+// LastWords are the last lines that the process wrote, without what Java says of where it was.
 func (n *Node) LastWords() string {
 	text, err := os.ReadFile(n.file("said"))
 	if err != nil {
 		return err.Error()
 	}
-	const lines = 20
-	all := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	const lines, width = 12, 300
+	var words []string
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "\t") {
+			words = append(words, strings.TrimSpace(line[:min(len(line), width)]))
+		}
+	}
+	return strings.Join(words[max(0, len(words)-lines):], "\n")
 }
