@@ -47,7 +47,7 @@ func CheckAccess(ctx context.Context, c Connection, a Access, topics []Topic, gr
 	defer cl.Close()
 	missing, err := missingOnTopics(ctx, cl, a, topics)
 	if err != nil {
-		return fmt.Errorf("ask what the brokers allow: %w", c.explain(err))
+		return fmt.Errorf("ask what the brokers allow: %w", c.Explain(err))
 	}
 	for _, g := range groups {
 		allowed, err := mayJoin(ctx, cl, g)

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -16,6 +17,15 @@ type Connection struct {
 	Embedded bool          // the broker is Stockflow's own, which wants other settings for its topics
 	Session  time.Duration // how long a member of a consumer group may be silent; 10 s if left out
 	Security Security      // of brokers that ask for it
+	files    string        // where the embedded broker has its log, if Read may look there; "" if not
+	outline  bool          // the broker has no more than an outline of it
+}
+
+// On returns the connection to the embedded broker of a data directory on this machine: what is read of its logs from their
+// start to an end need not be sent by it. See Read for what that means for those who read.
+func (c Connection) On(dir string) Connection {
+	c.files = filepath.Join(dir, "broker")
+	return c
 }
 
 const (
@@ -33,6 +43,11 @@ const (
 // replicas, and reads only what is committed; opts come after that and may change it. It doesn't ask whether the
 // broker is there.
 func (c Connection) Client(opts ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(append(append(c.options(), c.Security.options()...), opts...)...)
+}
+
+// options are those of all our clients, but for the security.
+func (c Connection) options() []kgo.Opt {
 	all := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(clientName),
@@ -44,8 +59,7 @@ func (c Connection) Client(opts ...kgo.Opt) (*kgo.Client, error) {
 	if c.Embedded { // the bytes go through this machine's memory, where compressing costs more than it saves
 		all = append(all, kgo.ProducerBatchCompression(kgo.NoCompression()))
 	}
-	all = append(all, c.Security.options()...)
-	return kgo.NewClient(append(all, opts...)...)
+	return all
 }
 
 // Recognize asks the brokers whether they are another process's embedded broker, and returns the connection with
@@ -58,7 +72,7 @@ func (c Connection) Recognize(ctx context.Context) (Connection, error) {
 	defer cl.Close()
 	meta, err := kadm.NewClient(cl).BrokerMetadata(ctx)
 	if err != nil {
-		return c, fmt.Errorf("the brokers %v can't be reached: %w", c.Brokers, c.explain(err))
+		return c, fmt.Errorf("the brokers %v can't be reached: %w", c.Brokers, c.Explain(err))
 	}
 	c.Embedded = meta.Cluster == embeddedCluster
 	return c, nil

@@ -21,6 +21,7 @@ type Embedded struct {
 	lock    *lock
 	addr    string
 	room    *room
+	files   string       // where the log is of which it serves an outline, "" if it serves a log
 	close   func() error // once
 }
 
@@ -32,6 +33,7 @@ type options struct {
 	now    func() time.Time
 	free   func(dir string) (bytes uint64, err error)
 	sync   bool
+	merge  bool
 }
 
 // Logger is where the broker writes what it has to say; the default is slog.Default().
@@ -41,11 +43,22 @@ func Logger(l *slog.Logger) Option { return func(o *options) { o.logger = l } }
 // safe from kill -9, but not from a power cut. For tests and measurements.
 func Unsynced() Option { return func(o *options) { o.sync = false } }
 
+// Unmerged leaves the files of the log as they are, where the batches in them would be merged: for who only looks.
+func Unmerged() Option { return func(o *options) { o.merge = false } }
+
 // clock replaces the wall clock.
 func clock(now func() time.Time) Option { return func(o *options) { o.now = now } }
 
 // space replaces the answer to how much room there is on the disk.
 func space(free func(string) (uint64, error)) Option { return func(o *options) { o.free = free } }
+
+func chosen(opts []Option) options {
+	o := options{logger: slog.Default(), now: time.Now, free: freeBytes, sync: true, merge: true}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}
 
 // OpenEmbedded opens the log under dir, which is created if there is none, and serves it on a port of 127.0.0.1
 // that the system gives. It returns when the broker takes requests, which is after it has read the whole log once.
@@ -53,10 +66,7 @@ func space(free func(string) (uint64, error)) Option { return func(o *options) {
 // While it is open no other process can open dir: it gets an error that names dir and this process. The lock ends
 // with the process, however it ends, so nothing has to be cleaned up after a crash.
 func OpenEmbedded(dir string, opts ...Option) (*Embedded, error) {
-	o := options{logger: slog.Default(), now: time.Now, free: freeBytes, sync: true}
-	for _, opt := range opts {
-		opt(&o)
-	}
+	o := chosen(opts)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("create the data directory: %w", err)
 	}
@@ -73,13 +83,27 @@ func OpenEmbedded(dir string, opts ...Option) (*Embedded, error) {
 
 func openLocked(dir string, l *lock, o options) (*Embedded, error) {
 	data := filepath.Join(dir, "broker")
-	warnings, err := prepare(data)
+	if _, err := o.prepare(data); err != nil {
+		return nil, err
+	}
+	return openPrepared(data, l, o)
+}
+
+// prepare makes the log in data ready for a server. It reports whether there are transactions in it.
+func (o options) prepare(data string) (transactions bool, err error) {
+	m := &merger{off: !o.merge, patience: mergingPatience, check: newRoom(data, o.free).check}
+	transactions, warnings, err := prepare(data, m)
 	if err != nil {
-		return nil, fmt.Errorf("open the log in %s: %w", data, err)
+		return false, fmt.Errorf("open the log in %s: %w", data, err)
 	}
 	for _, w := range warnings {
 		o.logger.Warn(w)
 	}
+	m.report(o.logger)
+	return transactions, nil
+}
+
+func openPrepared(data string, l *lock, o options) (*Embedded, error) {
 	room := newRoom(data, o.free)
 	cluster, err := kfake.NewCluster(o.kfake(data, room)...)
 	if err != nil {
@@ -130,7 +154,7 @@ func (e *Embedded) Addr() string { return e.addr }
 
 // Connection returns how to reach the broker.
 func (e *Embedded) Connection() Connection {
-	return Connection{Brokers: []string{e.addr}, Embedded: true}
+	return Connection{Brokers: []string{e.addr}, Embedded: true, files: e.files, outline: e.files != ""}
 }
 
 // Room returns nil while the log can be written, or why not: ErrFull until there is room on the disk, ErrWrite for good.
@@ -170,10 +194,6 @@ func (o options) kfake(data string, r *room) []kfake.Opt {
 	return opts
 }
 
-// segmentBytes is the size of the log's files. At its start the server has one of each partition in memory; and it keeps
-// each open that was ever read.
-const segmentBytes = 8 << 20
-
 // keepEverything are the settings under which no record and no committed offset is ever removed, whatever the
 // settings of the topics, which anyone may create. The server's compaction removes a partition's files before it
 // writes the new ones, so it must never start.
@@ -183,7 +203,7 @@ func keepEverything() map[string]string {
 		"log.retention.ms":          "-1",
 		"log.retention.bytes":       "-1",
 		"log.cleaner.backoff.ms":    strconv.FormatInt(century.Milliseconds(), 10),
-		"log.segment.bytes":         strconv.Itoa(segmentBytes),
+		"log.segment.bytes":         strconv.Itoa(segmentBytes()),
 		"offsets.retention.minutes": strconv.FormatInt(int64(century/time.Minute), 10),
 	}
 }

@@ -202,14 +202,19 @@ func replaceFile(file string, text []byte) error {
 		return err
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // it is there only if what follows failed
-	_, err = f.Write(text)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := fill(f, text); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), file); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(file))
+}
+
+// fill writes b into a file that is new, to the disk, and closes it.
+func fill(f *os.File, b []byte) error {
+	_, err := f.Write(b)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 func syncDir(dir string) error {

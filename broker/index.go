@@ -22,7 +22,7 @@ const (
 // checkIndex makes sure that the index of a file has an entry for each of the batches in it. An entry more is proof that a batch was
 // acknowledged which is no longer there: an error that names the file and where.
 func checkIndex(dir string, s segment, end int64) error {
-	file := filepath.Join(dir, fmt.Sprint(s.base, indexSuffix))
+	file := s.index(dir)
 	have, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -39,6 +39,8 @@ func checkIndex(dir string, s segment, end int64) error {
 	}
 	return replaceFile(file, newIndex(s.batches))
 }
+
+func (s segment) index(dir string) string { return filepath.Join(dir, fmt.Sprint(s.base, indexSuffix)) }
 
 func wholeIndexEntry(b []byte) bool {
 	return b[0] == indexVersion && b[1] == byte(crc32.Checksum(b[2:indexEntry], castagnoli))

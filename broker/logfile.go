@@ -24,35 +24,36 @@ import (
 // A torn tail and a damaged last batch look alike. What tells them apart is written behind a batch: an entry in the index and, at a
 // start or an orderly stop, the snapshot. Whoever has either was acknowledged, and is not cut.
 
-// prepare makes the log in data ready for the server, and says what it had to mend that matters. If there is no log yet,
-// nothing is to be done.
-func prepare(data string) (warnings []string, err error) {
+// prepare makes the log in data ready for the server, and says whether there are transactions in it, and what it had to mend
+// that matters. If there is no log yet, nothing is to be done.
+func prepare(data string, m *merger) (transactions bool, warnings []string, err error) {
 	if err := forgetMembers(data); err != nil {
-		return nil, err
+		return false, nil, err
 	}
-	if err := preparePartitions(data); err != nil {
-		return nil, err
+	if transactions, err = preparePartitions(data, m); err != nil {
+		return false, nil, err
 	}
-	return mendEntries(data)
+	warnings, err = mendEntries(data)
+	return transactions, warnings, err
 }
 
-func preparePartitions(data string) error {
+func preparePartitions(data string, m *merger) (transactions bool, err error) {
 	dirs, err := filepath.Glob(filepath.Join(data, "partitions", "*"))
 	if err != nil {
-		return err
+		return false, err
 	}
 	free := make(chan struct{}, runtime.GOMAXPROCS(0)) // each reads a file into memory
-	wrong := make([]error, len(dirs))
+	wrong, some := make([]error, len(dirs)), make([]bool, len(dirs))
 	var all sync.WaitGroup
 	for i, dir := range dirs {
 		free <- struct{}{}
 		all.Go(func() {
-			wrong[i] = preparePartition(dir)
+			some[i], wrong[i] = preparePartition(dir, m)
 			<-free
 		})
 	}
 	all.Wait()
-	return errors.Join(wrong...)
+	return slices.Contains(some, true), errors.Join(wrong...)
 }
 
 // forgetMembers removes what an orderly stop wrote about the members of consumer groups. They were in processes that are
@@ -65,26 +66,29 @@ func forgetMembers(data string) error {
 	return err
 }
 
-func preparePartition(dir string) error {
+func preparePartition(dir string, m *merger) (transactions bool, err error) {
 	p, err := readPartition(dir)
 	if err != nil {
-		return err
+		return false, err
 	}
 	old, err := readSnapshot(dir)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if old.HighWatermark > max(p.end, old.LogStartOffset) { // all of it may have been deleted
-		return fmt.Errorf("the log is damaged: %s ends at offset %d, and ended at %d before: restore it from a backup, or remove %s to do without",
+		return false, fmt.Errorf("the log is damaged: %s ends at offset %d, and ended at %d before: restore it from a backup, or remove %s to do without",
 			dir, p.end, old.HighWatermark, filepath.Join(dir, snapshotName))
 	}
 	if len(p.segments) == 0 {
-		return nil
+		return false, nil
 	}
-	if err := p.finish(dir); err != nil || old.holds(p) || p.transactions {
-		return err // the server finds out by itself which transactions were open
+	if err := p.finish(dir); err != nil || p.transactions {
+		return p.transactions, err // the server finds out by itself which transactions were open
 	}
-	return writeSnapshot(dir, old.after(p))
+	if err := m.partition(dir, &p); err != nil || old.holds(p) {
+		return false, err
+	}
+	return false, writeSnapshot(dir, old.after(p))
 }
 
 // finish mends what a crash may have left behind the last batch.
@@ -99,10 +103,28 @@ func (p *partition) finish(dir string) error {
 		}
 	}
 	last := p.segments[len(p.segments)-1]
-	if last.torn == 0 {
-		return nil
+	if last.torn > 0 {
+		if err := cut(last.file(dir), last.size); err != nil {
+			return err
+		}
 	}
-	return cut(last.file(dir), last.size)
+	return p.dropEmpty(dir)
+}
+
+// dropEmpty removes files that were begun at the end of the log and got nothing. The server would write on in the file before them,
+// if it isn't full, and past the offset that their names promise.
+func (p *partition) dropEmpty(dir string) error {
+	for n := len(p.segments); n > 1 && p.segments[n-1].size == 0; n-- {
+		last := p.segments[n-1]
+		if err := os.Remove(last.index(dir)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if err := errors.Join(os.Remove(last.file(dir)), syncDir(dir)); err != nil {
+			return err
+		}
+		p.segments = p.segments[:n-1]
+	}
+	return nil
 }
 
 // partition is what the files of a partition hold.
@@ -118,6 +140,7 @@ type segment struct {
 	base, size int64
 	torn       int // bytes behind the last whole batch
 	batches    []noted
+	merged     forecast // what the batches would come to
 }
 
 // noted is what the index has of a batch.
@@ -180,12 +203,11 @@ func (p *partition) batches(b []byte, s *segment) []byte {
 		if !ok || int64(binary.BigEndian.Uint64(raw)) != p.end {
 			return b
 		}
-		const lastOffsetDelta, epoch, transactional, control = 23, 12, 0x10, 0x20
-		p.end += int64(binary.BigEndian.Uint32(raw[lastOffsetDelta:])) + 1
-		p.epoch = int32(binary.BigEndian.Uint32(raw[epoch:]))
-		attributes := binary.BigEndian.Uint16(raw[batchAttributes:])
-		p.transactions = p.transactions || attributes&transactional != 0
-		s.batches = append(s.batches, noted{p.epoch, attributes&(transactional|control) == transactional})
+		h := headOf(raw)
+		p.end, p.epoch = endOf(raw), h.epoch
+		p.transactions = p.transactions || h.attributes&bitTransaction != 0
+		s.batches = append(s.batches, noted{h.epoch, h.attributes&(bitTransaction|bitControl) == bitTransaction})
+		s.merged.add(h)
 		b = rest
 	}
 }

@@ -156,8 +156,10 @@ func TestDeletedRecordsStayDeleted(t *testing.T) {
 	wantValues(t, open(t, after).Connection(), "orders", "2", "3")
 }
 
-// A transaction that was open when the broker died isn't seen by readers of what is committed.
-func TestAnOpenTransactionOverACrash(t *testing.T) {
+// diedInATransaction returns a directory as a broker leaves it that dies with a committed record and an open transaction,
+// and the one partition in it.
+func diedInATransaction(t *testing.T) (after, partition string) {
+	t.Helper()
 	dir := t.TempDir()
 	e := open(t, dir)
 	ensure(t, e.Connection(), 1, Topic{"orders", Log})
@@ -169,9 +171,14 @@ func TestAnOpenTransactionOverACrash(t *testing.T) {
 	if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Value: []byte("open")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	after, _ := copied(t, dir)
-	cl.Close()
-	e = open(t, after)
+	defer cl.Close()
+	return copied(t, dir)
+}
+
+// A transaction that was open when the broker died isn't seen by readers of what is committed.
+func TestAnOpenTransactionOverACrash(t *testing.T) {
+	after, _ := diedInATransaction(t)
+	e := open(t, after)
 	produce(t, e.Connection(), "orders", "b")
 	wantValues(t, e.Connection(), "orders", "a", "b")
 }

@@ -70,11 +70,11 @@ func inspect(b []byte, count int) (spread, ok bool) {
 }
 
 // record is a record of a batch: its attributes, its distance to the batch's first time and first offset, and the
-// bytes behind the time, with the offset, key, value and headers.
+// bytes behind the time, with the offset, and behind the offset: key, value and headers.
 type record struct {
 	attributes   byte
 	time, offset int64
-	body         []byte
+	body, fields []byte
 }
 
 // joinLevel writes records that inspect has found whole with a distance of 0 to the first time, which takes one byte.
@@ -98,9 +98,8 @@ func cutRecord(b []byte) (r record, rest []byte, ok bool) {
 	if r.time, r.body, ok = cutVarint(b[1:]); !ok {
 		return r, nil, false
 	}
-	offset, fields, ok := cutVarint(r.body)
-	r.offset = offset
-	return r, rest, ok && wholeFields(fields)
+	r.offset, r.fields, ok = cutVarint(r.body)
+	return r, rest, ok && wholeFields(r.fields)
 }
 
 // wholeFields reports whether b is a key, a value and headers, and no more.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -118,8 +120,50 @@ func (c *conversation) Step(challenge string) (string, error) {
 // Done tells that the server has proved that it knows the password too.
 func (c *conversation) Done() bool { return c.done }
 
-// explain says in our words what is behind an error of a connection, where there are better ones than its own.
-func (c Connection) explain(err error) error {
+// Outdated says since when a certificate is not valid any more, or from when it will be: "has expired at ...", "isn't valid before ...". It is ""
+// for one that is valid now.
+func Outdated(pair *tls.Certificate, now time.Time) string {
+	if pair == nil || len(pair.Certificate) == 0 { // there is none, which isn't too old
+		return ""
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	switch {
+	case err != nil: // what is wrong with it isn't its time
+		return ""
+	case now.After(leaf.NotAfter):
+		return "has expired at " + leaf.NotAfter.UTC().Format(time.RFC3339)
+	case now.Before(leaf.NotBefore):
+		return "isn't valid before " + leaf.NotBefore.UTC().Format(time.RFC3339)
+	}
+	return ""
+}
+
+// own is the certificate that we show now, nil if there is none.
+func (s Security) own() *tls.Certificate {
+	switch {
+	case s.TLS == nil:
+	case s.TLS.GetClientCertificate != nil:
+		pair, err := s.TLS.GetClientCertificate(&tls.CertificateRequestInfo{})
+		if err == nil {
+			return pair
+		}
+	case len(s.TLS.Certificates) > 0:
+		return &s.TLS.Certificates[0]
+	}
+	return nil
+}
+
+// refusal is what a broker has against us that ends the TLS. Java's say the same of a certificate that has expired and of one that they don't
+// know, so we look at it ourselves.
+func (s Security) refusal() string {
+	if wrong := Outdated(s.own(), time.Now()); wrong != "" {
+		return "the broker refuses our certificate, which " + wrong
+	}
+	return "the broker refuses our certificate, or that there is none"
+}
+
+// Explain says in our words what is behind an error of a connection, where there are better ones than its own. It returns nil for nil.
+func (c Connection) Explain(err error) error {
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	var name x509.HostnameError
@@ -127,6 +171,8 @@ func (c Connection) explain(err error) error {
 	var dialed *kgo.ErrFirstReadEOF
 	var op *net.OpError
 	switch {
+	case err == nil:
+		return nil
 	case errors.As(err, &unknown):
 		return fmt.Errorf("the broker's certificate is of an authority that isn't trusted: %w", err)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
@@ -136,13 +182,15 @@ func (c Connection) explain(err error) error {
 	case errors.As(err, &noTLS):
 		return fmt.Errorf("the broker doesn't speak TLS on this port: %w", err)
 	case errors.As(err, &op) && op.Op == "remote error":
-		return fmt.Errorf("the broker refuses our certificate, or that there is none: %w", err)
+		return fmt.Errorf("%s: %w", c.Security.refusal(), err)
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return fmt.Errorf("the broker refuses the login of %q by %s; user or password are wrong: %w", c.Security.User, c.Security.Login, err)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return fmt.Errorf("the broker takes no login by %s: %w", c.Security.Login, err)
 	case c.Security.TLS != nil && (errors.As(err, &dialed) || op != nil && (op.Op == "read" || op.Timeout())):
 		return fmt.Errorf("the broker has no answer to TLS, which it may not speak on this port: %w", err)
+	case c.Security.TLS == nil && strings.Contains(err.Error(), "tls alert record"): // which is how Java answers; there is no type for it
+		return fmt.Errorf("the broker speaks TLS on this port; is TLS missing? %w", err)
 	case errors.Is(err, io.EOF) && c.Security.Login != "":
 		return fmt.Errorf("the broker hung up at the login of %q by %s, or before: %w", c.Security.User, c.Security.Login, err)
 	}

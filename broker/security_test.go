@@ -113,8 +113,8 @@ func TestSecurityRefuses(t *testing.T) {
 			"broker's certificate has expired", "expired"},
 		"the broker's certificate is another's": {[]kfake.Opt{kfake.TLS(server(is.good, nil))}, Security{TLS: &tls.Config{RootCAs: is.authority.Pool, ServerName: "elsewhere"}},
 			"for another name", "elsewhere"},
-		"our certificate has expired":       {asks, Security{TLS: trusting(is.authority, late)}, "refuses our certificate", "certificate"},
-		"our certificate is of a stranger":  {asks, Security{TLS: trusting(is.authority, is.other)}, "refuses our certificate", "certificate"},
+		"our certificate has expired":       {asks, Security{TLS: trusting(is.authority, late)}, "refuses our certificate, which has expired at", "certificate"},
+		"our certificate is of a stranger":  {asks, Security{TLS: trusting(is.authority, is.other)}, "refuses our certificate, or", "certificate"},
 		"we have no certificate":            {asks, Security{TLS: trusting(is.authority)}, "refuses our certificate", "certificate"},
 		"plaintext where TLS is spoken":     {[]kfake.Opt{kfake.TLS(server(is.good, nil))}, Security{}, "is TLS missing?", ""},
 		"TLS where plaintext is spoken":     {[]kfake.Opt{kfake.ListenFn(listenKafka)}, Security{TLS: trusting(is.authority)}, "no answer to TLS", ""},
@@ -172,6 +172,23 @@ func TestALoginThatKafkaRefuses(t *testing.T) {
 			return answer, nil, true
 		})
 		wantRefusal(t, Connection{Brokers: cluster.ListenAddrs(), Security: Security{Login: Plain, User: "shop", Password: "guess"}}, want, "")
+	}
+}
+
+func TestACertificateIsOutOfDate(t *testing.T) {
+	now := time.Now()
+	pair := stand.NewAuthority(t).Sign("stockflow", now.Add(time.Hour)).Pair
+	for want, is := range map[string]string{
+		"":                   Outdated(&pair, now),
+		"has expired at":     Outdated(&pair, now.Add(2*time.Hour)),
+		"isn't valid before": Outdated(&pair, now.Add(-48*time.Hour)),
+	} {
+		if !strings.HasPrefix(is, want) || (is == "") != (want == "") {
+			t.Errorf("it is %q, expected %q", is, want)
+		}
+	}
+	if is := Outdated(nil, now) + Outdated(&tls.Certificate{}, now); is != "" {
+		t.Errorf("where there is none, it %s", is)
 	}
 }
 

@@ -35,15 +35,20 @@ func (s *stamp) produce(req *kmsg.ProduceRequest) {
 // Where things stand in a record batch.
 const (
 	batchLength     = 8 // counted from after itself
+	batchEpoch      = 12
 	batchMagic      = 16
 	batchCRC        = 17
 	batchAttributes = 21 // the checksum is of all from here on
+	batchLastOffset = 23 // its distance to the first
 	batchFirstTime  = 27
 	batchMaxTime    = 35
+	batchProducer   = 43 // with its epoch and its number of the first record
 	batchCount      = 57
 	batchRecords    = 61
 
 	bitLogAppendTime = 0x08
+	bitTransaction   = 0x10
+	bitControl       = 0x20
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

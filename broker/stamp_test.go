@@ -145,19 +145,28 @@ func seal(b []byte) []byte {
 
 func produceBatch(t *testing.T, c Connection, b []byte) error {
 	t.Helper()
+	return kerr.ErrorForCode(answerTo(t, olderClient(t, c), b).ErrorCode)
+}
+
+// olderClient is one that names topics in what it produces; later versions send their ids.
+func olderClient(t *testing.T, c Connection) *kgo.Client {
+	t.Helper()
+	return client(t, c, kgo.MaxVersions(kversion.V2_8_0()))
+}
+
+func answerTo(t *testing.T, older *kgo.Client, b []byte) kmsg.ProduceResponseTopicPartition {
+	t.Helper()
 	p := kmsg.NewProduceRequestTopicPartition()
 	p.Records = b
 	topic := kmsg.NewProduceRequestTopic()
 	topic.Topic, topic.Partitions = "orders", append(topic.Partitions, p)
 	req := kmsg.NewPtrProduceRequest()
 	req.Acks, req.TimeoutMillis, req.Topics = -1, 1000, append(req.Topics, topic)
-	// Later versions name the topic by its id.
-	cl := client(t, c, kgo.MaxVersions(kversion.V2_8_0()))
-	resp, err := cl.Broker(0).Request(t.Context(), req)
+	resp, err := older.Broker(0).Request(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kerr.ErrorForCode(resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode)
+	return resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 }
 
 // The bit that the server can't deal with: let through, it would cost the whole log at the next start.

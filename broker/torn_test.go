@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // wreck is a partition as kill -9 leaves it, five records in three files, of which copies are damaged. To prepare one is all
@@ -66,7 +65,7 @@ func (w wreck) prepare(dir string, instead map[string][]byte) (partition, error)
 			w.t.Fatal(err)
 		}
 	}
-	if err := preparePartition(dir); err != nil {
+	if _, err := preparePartition(dir, &merger{off: true}); err != nil {
 		return partition{}, err
 	}
 	return readPartition(dir)
@@ -169,21 +168,9 @@ func TestAnIndexIsMended(t *testing.T) {
 
 // A transaction that was open at a crash is known by the index, and by the one that is written in its place.
 func TestAnOpenTransactionWithoutItsIndex(t *testing.T) {
-	dir := t.TempDir()
-	e := open(t, dir)
-	ensure(t, e.Connection(), 1, Topic{"orders", Log})
-	produce(t, e.Connection(), "orders", "a")
-	cl := client(t, e.Connection(), kgo.TransactionalID("t"))
-	if err := cl.BeginTransaction(); err != nil {
-		t.Fatal(err)
-	}
-	if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Value: []byte("open")}).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
-	after, partition := copied(t, dir)
-	cl.Close()
+	after, partition := diedInATransaction(t)
 	change(t, filepath.Join(partition, "0.idx"), func(b []byte) []byte { return b[:indexEntry+3] })
-	e = open(t, after)
+	e := open(t, after)
 	produce(t, e.Connection(), "orders", "b")
 	wantValues(t, e.Connection(), "orders", "a", "b")
 }
