@@ -39,10 +39,10 @@ func (s *Store) damaged(err error) error { return Damaged(s.dir, err) }
 
 // OpenDisk opens the goleveldb in dir, and makes one where there is none. One that is damaged is set aside under another
 // name, and a new one is begun; log is told so, and that refill is what happens now. So dir must hold nothing that can't
-// be made again. Whoever reads from it and gets an error gives that to Damaged.
+// be made again. Whoever reads from it or writes to it and gets an error gives that to Damaged.
 func OpenDisk(dir, refill string, log func(msg string, args ...any)) (*leveldb.DB, error) {
 	if _, err := os.Stat(markPath(dir)); err == nil {
-		if err := setAside(dir, refill, log, errors.New("a read found it damaged")); err != nil {
+		if err := setAside(dir, refill, log, errors.New("it was found damaged at work")); err != nil {
 			return nil, err
 		}
 	}
@@ -59,8 +59,8 @@ func OpenDisk(dir, refill string, log func(msg string, args ...any)) (*leveldb.D
 	return db, nil
 }
 
-// Damaged returns err, having remembered on disk if it is that of a read that met damage, so that the next OpenDisk sets
-// the directory aside: opening alone does not read every block.
+// Damaged returns err, having remembered on disk if a read or a compaction met damage, so that the next OpenDisk sets the
+// directory aside: opening alone does not read every block.
 func Damaged(dir string, err error) error {
 	if ldberrors.IsCorrupted(err) {
 		if werr := os.WriteFile(markPath(dir), []byte(err.Error()), 0o644); werr != nil {
@@ -78,7 +78,7 @@ func openDB(dir string) (*leveldb.DB, error) {
 		Strict:                 opt.StrictAll,
 		Filter:                 filter.NewBloomFilter(10),
 		WriteBuffer:            1 << 20,
-		BlockCacheCapacity:     512 << 10,
+		BlockCacheCapacity:     2 << 20, // the indexes and filters of a partition's tables at a million rows, or each read loads them again
 		OpenFilesCacheCapacity: 32,
 	})
 }

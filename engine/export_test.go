@@ -44,6 +44,7 @@ type HandConfig struct {
 	Ends            func(topic string, partition int32) int64
 	Foreign         func(l *HandLane, from, to int64) // has those records of the changelog read
 	Failed          func(err error)                   // is told what ends this life
+	MostTaken       int                               // of a lane; 0 for the program's own
 	Flaw            string                            // a name of Flaws, or ""
 	Metrics         *Metrics
 }
@@ -76,7 +77,7 @@ func NewHand[S any](m Machine[S], c HandConfig) *Hand {
 		sending: sending, refuse: refuse,
 		group: m.Group, input: m.Log, table: m.Table, partitions: c.Partitions,
 		eventSource: []byte("/stockflow/" + m.Group), log: slog.New(slog.DiscardHandler), metrics: c.Metrics.of(m.Group),
-		flaws: Flaws[c.Flaw], ends: &ends{list: list, logs: append([]string{m.Log}, m.Hears...), known: map[source]int64{}},
+		flaws: Flaws[c.Flaw], mostTaken: c.MostTaken, ends: &ends{list: list, logs: append([]string{m.Log}, m.Hears...), known: map[source]int64{}},
 		life: context.Background(), stop: c.Failed, changed: func() {},
 		lanes: map[int32]*lane{}, halts: map[int32]string{},
 	}

@@ -164,11 +164,11 @@ func headWith(h codecs.Head, in Incoming) codecs.Head {
 		return h
 	}
 	i, found := findSeen(h.Seen, *in.Origin)
-	h.Seen = slices.Clone(h.Seen)
 	if found {
+		h.Seen = slices.Clone(h.Seen)
 		h.Seen[i] = *in.Origin
 	} else {
-		h.Seen = slices.Insert(h.Seen, i, *in.Origin)
+		h.Seen = slices.Concat(h.Seen[:i], []codecs.Origin{*in.Origin}, h.Seen[i:])
 	}
 	return h
 }

@@ -95,7 +95,7 @@ func (s *Store) reindex() error {
 	}
 	version := new(leveldb.Batch)
 	version.Delete([]byte(versionKey))
-	if err := s.db.Write(version, nil); err != nil {
+	if err := s.commit(version); err != nil {
 		return err
 	}
 	if err := s.each(entryPrefix, func(b *leveldb.Batch, entry, _ []byte) { b.Delete(entry) }); err != nil {
@@ -117,7 +117,7 @@ func (s *Store) reindex() error {
 	}
 	version.Reset()
 	version.Put([]byte(versionKey), []byte(s.index.Version))
-	return s.db.Write(version, nil)
+	return s.commit(version)
 }
 
 // each walks over what begins with prefix, and writes what change puts into its batches.
@@ -127,7 +127,7 @@ func (s *Store) each(prefix string, change func(b *leveldb.Batch, key, value []b
 	b := new(leveldb.Batch)
 	for n := 1; it.Next(); n++ {
 		if change(b, it.Key(), it.Value()); n%reindexRows == 0 {
-			if err := s.db.Write(b, nil); err != nil {
+			if err := s.commit(b); err != nil {
 				return err
 			}
 			b.Reset()
@@ -136,7 +136,7 @@ func (s *Store) each(prefix string, change func(b *leveldb.Batch, key, value []b
 	if err := it.Error(); err != nil {
 		return s.damaged(err)
 	}
-	return s.db.Write(b, nil)
+	return s.commit(b)
 }
 
 // Snapshot is a store as it was at one moment, rows and entries as they belong together. It is for one goroutine, and

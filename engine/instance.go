@@ -27,6 +27,7 @@ type instance struct {
 	log                 *slog.Logger
 	metrics             groupMetrics
 	flaws               flaws
+	mostTaken           int // of its lanes; 0 for maxTaken
 	ends                *ends
 	life                context.Context         // ends with the processor
 	stop                context.CancelCauseFunc // ends the processor
@@ -103,6 +104,9 @@ func (i *instance) begin(partition int32, store *Store) (*laneStore, error) {
 	store.onError = i.fail
 	l := newLane(partition, store)
 	l.foreign = i.foreign
+	if i.mostTaken > 0 {
+		l.mostTaken = i.mostTaken
+	}
 	l.flaws, store.early = i.flaws, i.flaws.storeEarly
 	i.mu.Lock()
 	defer i.mu.Unlock()

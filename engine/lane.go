@@ -37,8 +37,9 @@ type lane struct {
 
 	// foreign is told of changelog records [from, to) that this instance did not write. The store stays pinned
 	// until the callee unpins it.
-	foreign func(l *lane, from, to int64)
-	flaws   flaws
+	foreign   func(l *lane, from, to int64)
+	mostTaken int // maxTaken; the simulation makes it small
+	flaws     flaws
 	recovery
 }
 
@@ -63,7 +64,10 @@ type held struct {
 }
 
 func newLane(partition int32, store *Store) *lane {
-	l := &lane{partition: partition, store: store, waiting: map[string]*held{}, open: map[int64]func(error){}, sent: map[*held]bool{}, halted: noOffset}
+	l := &lane{
+		partition: partition, store: store, waiting: map[string]*held{}, open: map[int64]func(error){}, sent: map[*held]bool{},
+		halted: noOffset, mostTaken: maxTaken,
+	}
 	l.wake = sync.NewCond(&l.mu)
 	l.recovery.init()
 	return l
@@ -171,7 +175,7 @@ func (l *lane) enqueue(h *held) error {
 	if l.err != nil {
 		return l.err
 	}
-	if old := l.waiting[h.key]; old != nil && len(old.taken)+len(h.taken) <= maxTaken {
+	if old := l.waiting[h.key]; old != nil && len(old.taken)+len(h.taken) <= l.mostTaken {
 		old.gone = true
 		h.done = append(old.done, h.done...)
 		h.taken = append(old.taken, h.taken...)
@@ -213,7 +217,9 @@ func (l *lane) take() (ready []*held) {
 	defer l.mu.Unlock()
 	for ; l.ready(); l.queue = l.queue[1:] {
 		if h := l.queue[0]; !h.gone {
-			delete(l.waiting, h.key)
+			if l.waiting[h.key] == h { // and not a newer one that did not take its place, for its header
+				delete(l.waiting, h.key)
+			}
 			l.sent[h] = true
 			ready = append(ready, h)
 		}

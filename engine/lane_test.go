@@ -115,6 +115,55 @@ func TestANewerRowTakesThePlaceOfOneThatWaits(t *testing.T) {
 	}
 }
 
+// Of two rows of a key that both wait, as the header of one would be too large, neither may come back by its acknowledgement when a
+// newer row of somebody else's has been adopted meanwhile.
+func TestRowsThatWaitDoNotReplaceAnAdoptedOne(t *testing.T) {
+	row := func(applied int64) []byte {
+		return codecs.EncodeInventoryRow(codecs.Head{Applied: applied}, inventory.State{})
+	}
+	for _, leaves := range []int{0, 1, 2} { // so many have left before
+		s := newSlip(t)
+		outputs := []int64{s.output(t)}
+		for _, applied := range []int64{5, 6} {
+			must(t, s.store.Set("k", row(applied)))
+			must(t, s.hold(&held{key: "k", set: s.store.current("k"), value: row(applied), taken: make([]byte, maxTaken*2/3)}))
+			outputs = append(outputs, s.output(t))
+		}
+		for _, seq := range outputs[:leaves] {
+			s.emitted(seq)
+			s.next()
+		}
+		must(t, s.meet("k", row(100)))
+		for _, seq := range outputs[leaves:] {
+			s.emitted(seq)
+		}
+		for s.total() < 3 && !s.has(row(100)) {
+			s.next()
+		}
+		for offset, h := range s.sent {
+			s.acknowledged(h, int64(offset))
+			if v, _ := s.store.Get("k"); string(v) != string(row(100)) {
+				head, _ := codecs.DecodeHead(v)
+				t.Errorf("%d had left: after record %d the store has the row that has taken in %d", leaves, offset, head.Applied)
+			}
+		}
+		s.close()
+	}
+}
+
+func (s *slip) total() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sent)
+}
+
+// has reports whether a row was sent.
+func (s *slip) has(value []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.sent, func(h *held) bool { return string(h.value) == string(value) })
+}
+
 func TestAFailedLaneResolvesEverything(t *testing.T) {
 	s := newSlip(t)
 	var done []string

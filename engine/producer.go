@@ -39,26 +39,30 @@ type outlet interface {
 
 // buildProducer is goka's producer builder.
 func (i *instance) buildProducer([]string, string, func() hash.Hash32) (goka.Producer, error) {
-	client, err := i.conn.Client(producerOptions(maxRecord)...)
+	client, err := newRoomy(i.conn, maxBuffered, producerOptions(maxRecord)...)
 	if err != nil {
 		return nil, err
 	}
-	letters, err := i.conn.Client(producerOptions(maxLetter)...)
+	letters, err := newRoomy(i.conn, maxBuffered, producerOptions(maxLetter)...)
 	if err != nil {
 		client.Close()
 		return nil, err
 	}
-	p := &producer{instance: i, client: newRoomy(client, maxBuffered), letters: newRoomy(letters, maxBuffered)}
+	p := &producer{instance: i, client: client, letters: letters}
 	i.mu.Lock()
 	i.producer = p
 	i.mu.Unlock()
 	return p, nil
 }
 
-// producerOptions leave the retries without limit: an outage is waited out, and what must end ends by its context. A
-// broker that has just started may not know its topics yet, so that is waited out, too. It matters for more than
-// patience: a client that fails some records of a partition takes later ones until their promises have said so.
+// producerOptions are of those whose records must arrive without a hole: after a loss nothing more is sent.
 func producerOptions(largest int) []kgo.Opt {
+	return append(sendingOptions(largest), kgo.StopProducerOnDataLossDetected())
+}
+
+// sendingOptions leave the retries without limit: an outage is waited out, and what must end ends by its context. A
+// broker that has just started may not know its topics yet, so that is waited out, too.
+func sendingOptions(largest int) []kgo.Opt {
 	return []kgo.Opt{
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
@@ -66,7 +70,6 @@ func producerOptions(largest int) []kgo.Opt {
 		kgo.MaxBufferedRecords(maxBuffered + 1), // it still counts a record when its promise is through
 		kgo.UnknownTopicRetries(-1),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.StopProducerOnDataLossDetected(),
 	}
 }
 

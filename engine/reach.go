@@ -29,7 +29,7 @@ func (e *Emitter) Reach() error {
 			return nil
 		}
 	}
-	return err
+	return e.conn.Explain(err)
 }
 
 func ask(ctx context.Context, b *kgo.Broker) error {

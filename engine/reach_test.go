@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"crypto/tls"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"stockflow/broker"
+	"stockflow/stand"
 )
 
 // One silent broker of three is nobody's concern. When all are silent, somebody waits in vain for an acknowledgement, and from then
@@ -74,5 +77,29 @@ func eventually(t *testing.T, or string, is func() bool) {
 			t.Fatal(or)
 		case <-tick.C:
 		}
+	}
+}
+
+// A certificate that expires while we run is refused at the next connection, and the readiness says what it is.
+func TestAnEmitterSaysThatItsCertificateHasExpired(t *testing.T) {
+	t.Parallel()
+	authority := stand.NewAuthority(t)
+	theirs, ours := authority.Sign("kafka", time.Now().Add(time.Hour)), authority.Sign("stockflow", time.Now().Add(-time.Hour))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.TLS(&tls.Config{
+		Certificates: []tls.Certificate{theirs.Pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: authority.Pool,
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	e, err := NewEmitter(broker.Connection{Brokers: cluster.ListenAddrs(), Security: broker.Security{
+		TLS: &tls.Config{RootCAs: authority.Pool, Certificates: []tls.Certificate{ours.Pair}},
+	}}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	if waits := e.Waiting(); len(waits) != 1 || !strings.Contains(waits[0], "refuses our certificate, which has expired at ") {
+		t.Errorf("it says %q", waits)
 	}
 }

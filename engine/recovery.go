@@ -31,6 +31,8 @@ type source struct {
 	partition int32
 }
 
+func (s source) String() string { return fmt.Sprintf("%s/%d", s.log, s.partition) }
+
 func (r *recovery) init() {
 	r.stale, r.unread, r.seen, r.applied = map[string]bool{}, map[string]error{}, map[source]int64{}, noOffset
 }

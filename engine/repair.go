@@ -52,6 +52,9 @@ func (l *lane) adopt(key string, theirs []byte, older bool) error {
 	for h := range l.sent {
 		h.outdated = h.outdated || h.key == key
 	}
+	for _, h := range l.queue {
+		h.outdated = h.outdated || h.key == key
+	}
 	l.store.Pin()
 	return l.again(key)
 }

@@ -3,17 +3,35 @@ package engine
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"stockflow/broker"
 )
+
+// roomFor is the outlet of a producer to the bench's broker.
+func roomFor(b *bench, limit int) *roomy {
+	b.t.Helper()
+	r, err := newRoomy(b.conn, limit, producerOptions(maxRecord)...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(r.Close)
+	return r
+}
 
 // What waits for room when the first error comes is not sent: what it was to follow has failed.
 func TestWhatWaitsForRoomIsRefusedAfterAnError(t *testing.T) {
 	b := newBench(t, 1)
-	r := newRoomy(b.client, 1)
+	r := roomFor(b, 1)
 	met, mend := b.refuse(kmsg.Produce, toySink)
 	first, second := make(chan error, 1), make(chan error, 1)
 	ctx, fail := context.WithCancel(t.Context())
@@ -37,7 +55,7 @@ func TestWhatWaitsForRoomIsRefusedAfterAnError(t *testing.T) {
 func TestRoomIsForAll(t *testing.T) {
 	const limit, all = 3, 300
 	b := newBench(t, 1)
-	r := newRoomy(b.client, limit)
+	r := roomFor(b, limit)
 	var wait, sent sync.WaitGroup
 	for range 10 {
 		wait.Go(func() {
@@ -47,7 +65,7 @@ func TestRoomIsForAll(t *testing.T) {
 					if err != nil {
 						t.Error(err)
 					}
-					if n := b.client.BufferedProduceRecords(); n > limit+1 {
+					if n := r.BufferedProduceRecords(); n > limit+1 {
 						t.Errorf("%d records are held", n)
 					}
 					sent.Done()
@@ -58,4 +76,65 @@ func TestRoomIsForAll(t *testing.T) {
 	wait.Wait()
 	sent.Wait()
 	must(t, r.enter(t.Context()))
+}
+
+// Records that come while the broker refuses one for good fail as that one does, or are refused: none is let in behind
+// the hole.
+func TestNothingIsLetInBehindARefusal(t *testing.T) {
+	b := newBench(t, 1)
+	hit, kept := 0, 0
+	for round := range 60 {
+		from := b.end(toySink)
+		if b.letIn(round%7, 1+round%3) {
+			hit++
+		}
+		to := b.end(toySink)
+		next := 0
+		must(t, broker.Read(t.Context(), b.conn, toySink, 0, from, to, func(r *kgo.Record) error {
+			if string(r.Value) != strconv.Itoa(next) {
+				t.Fatalf("round %d: record %s is in the log, expected %d", round, r.Value, next)
+			}
+			next++
+			return nil
+		}))
+		kept += next
+	}
+	if hit == 0 || kept == 0 {
+		t.Errorf("%d refusals, %d records before them", hit, kept)
+	}
+}
+
+// letIn produces numbers from 0 until one of them fails, as the broker refuses some requests after a number of them. It returns
+// when none is under way any more, and tells whether it was for that.
+func (b *bench) letIn(after, times int) bool {
+	r := roomFor(b, maxBuffered)
+	seen := 0
+	fault := b.broker.Cluster().Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.Produce}, Topic: toySink, Err: kerr.UnknownServerError, Count: times,
+		When: func(kmsg.Request) bool { seen++; return seen > after },
+	})
+	defer fault.Remove()
+	var failure atomic.Pointer[error]
+	var under sync.WaitGroup
+	for i := 0; failure.Load() == nil; i++ {
+		under.Add(1)
+		r.Produce(b.t.Context(), &kgo.Record{Topic: toySink, Value: []byte(strconv.Itoa(i))}, func(_ *kgo.Record, err error) {
+			if err != nil {
+				failure.CompareAndSwap(nil, &err)
+			}
+			under.Done()
+		})
+	}
+	under.Wait()
+	return errors.Is(*failure.Load(), kerr.UnknownServerError)
+}
+
+// end is where the first partition of a topic ends.
+func (b *bench) end(topic string) int64 {
+	b.t.Helper()
+	ends, err := kadm.NewClient(b.client).ListEndOffsets(b.t.Context(), topic)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return ends.KOffsets()[topic][0].EpochOffset().Offset
 }

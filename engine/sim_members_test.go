@@ -69,7 +69,7 @@ func (w *world) join(p *process, g *group) {
 	m.client = w.newClient(m.name, w.shape.buffer)
 	m.letters = w.newClient(m.name+":letters", w.shape.buffer)
 	m.hand = g.spec.hand(engine.HandConfig{
-		Partitions: w.shape.partitions, Client: m.client, Letters: m.letters, Ends: w.end, Flaw: w.flaw, Metrics: w.metrics,
+		Partitions: w.shape.partitions, Client: m.client, Letters: m.letters, Ends: w.end, MostTaken: w.shape.taken, Flaw: w.flaw, Metrics: w.metrics,
 		Failed: func(err error) {
 			if m.failed == nil {
 				m.failed = err

@@ -20,10 +20,11 @@ type shape struct {
 	steps      int
 	faults     int  // how often something fails, in thousandths of the steps
 	newer      bool // somebody has a newer program
+	taken      int  // bytes of what went into a row that replaces others, 0 for as many as the program allows
 }
 
 func (s shape) String() string {
-	return fmt.Sprintf("%d partitions, %d processes, %d SKUs, %d requests, buffers of %d, %d faults in 1000 steps", s.partitions, s.processes, s.skus, s.requests, s.buffer, s.faults)
+	return fmt.Sprintf("%d partitions, %d processes, %d SKUs, %d requests, buffers of %d, %d faults in 1000 steps, %d bytes taken", s.partitions, s.processes, s.skus, s.requests, s.buffer, s.faults, s.taken)
 }
 
 // shapeOf draws the shape of a world.
@@ -38,6 +39,7 @@ func shapeOf(seed uint64) shape {
 		steps:      1000 + r.IntN(4000),
 		faults:     []int{4, 10, 30}[r.IntN(3)],
 		newer:      r.IntN(12) == 0,
+		taken:      []int{0, 0, 1, 200}[r.IntN(4)],
 	}
 }
 

@@ -302,7 +302,7 @@ func (s *Store) flush() error {
 	batch, err := s.batchOf(s.flushing, offset)
 	if err == nil {
 		flushBegins()
-		err = s.db.Write(batch, nil)
+		err = s.commit(batch)
 		flushEnds()
 	}
 	s.mu.Lock()
@@ -314,6 +314,10 @@ func (s *Store) flush() error {
 	s.flushing = nil
 	return nil
 }
+
+// commit writes a batch. A compaction that meets damage has goleveldb refuse every write from then on, with that error; no
+// read may ever come to the place.
+func (s *Store) commit(b *leveldb.Batch) error { return s.damaged(s.db.Write(b, nil)) }
 
 // batchOf returns what makes of the rows on disk those that are given, and their entries in the index with them.
 func (s *Store) batchOf(rows map[string][]byte, offset int64) (*leveldb.Batch, error) {

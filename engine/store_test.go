@@ -150,6 +150,34 @@ func TestADamagedStoreIsSetAside(t *testing.T) {
 	}
 }
 
+// A compaction may be the first to meet damage, in rows that nobody reads any more. Then every write fails, and the next life of
+// the store would end likewise, if it were not set aside.
+func TestDamageThatACompactionMeetsIsSetAside(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "0")
+	fill(t, dir)
+	edit(t, dir, "*.ldb", flip)
+	s := newStore(t, dir)
+	var failed error
+	for i := 0; failed == nil && i < 20*fillRows; i++ {
+		failed = s.Set(fmt.Sprintf("key-%d", i%fillRows), fmt.Appendf(nil, "%0100d", i))
+		if failed == nil && i%batchRows == 0 {
+			failed = s.flush()
+		}
+	}
+	if failed == nil {
+		t.Fatal("no write failed")
+	}
+	_ = s.Close()
+	s = newStore(t, dir)
+	check(t, s, "key-7=", -3)
+	if len(glob(t, dir, "../0.damaged-*")) != 1 {
+		t.Error("it was not set aside")
+	}
+	must(t, s.Set("key-7", []byte("again")))
+	must(t, s.flush())
+	check(t, s, "key-7=again", -3)
+}
+
 // A disk that is full tears a store each time that it is opened. It is not filled up with what was set aside.
 func TestFewDamagedStoresAreKept(t *testing.T) {
 	dir, said := filepath.Join(t.TempDir(), "0"), 0

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -16,7 +17,20 @@ import (
 // reads from it whether a batch was on its way to the disk. The file is named by the environment.
 var flushes = openWitness(os.Getenv("TORTURE_WITNESS"))
 
-type witness struct{ begun, ended atomic.Uint64 }
+// A batch lasts for less than it takes to kill, so whoever kills can have the process wait for him, before it writes a
+// batch or when it has.
+type witness struct{ begun, ended, held atomic.Uint64 }
+
+const (
+	heldBefore = 1
+	heldAfter  = 2
+)
+
+func (w *witness) wait(where uint64) {
+	for w.held.Load() == where {
+		time.Sleep(time.Millisecond)
+	}
+}
 
 func openWitness(file string) *witness {
 	if file == "" {
@@ -33,8 +47,15 @@ func openWitness(file string) *witness {
 	return (*witness)(unsafe.Pointer(&b[0]))
 }
 
-func flushBegins() { flushes.begun.Add(1) }
-func flushEnds()   { flushes.ended.Add(1) }
+func flushBegins() {
+	flushes.begun.Add(1)
+	flushes.wait(heldBefore)
+}
+
+func flushEnds() {
+	flushes.wait(heldAfter)
+	flushes.ended.Add(1)
+}
 
 // builtIn returns the flaw that the environment names: those who look for what breaks must find it.
 func builtIn() flaws {
@@ -45,6 +66,8 @@ func builtIn() flaws {
 		return flaws{storeEarly: true}
 	case "markEarly":
 		return flaws{markEarly: true}
+	case "noRepair":
+		return flaws{noRepair: true}
 	case "":
 		return flaws{}
 	default:

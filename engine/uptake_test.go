@@ -1,0 +1,191 @@
+package engine
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"stockflow/broker"
+)
+
+// Each row is what happens to a partition at a second, and what is said of it then. "in" is a write that is let in, "out" one that
+// is refused.
+func TestWhatIsKnownOfAPartition(t *testing.T) {
+	const nothing = ""
+	silentFrom := func(n, second string) string {
+		return "things/1 takes nothing: " + n + " writes have not been acknowledged since 1970-01-01T00:00:" + second + "Z"
+	}
+	failedAt := func(n, second string) string {
+		return "things/1 takes nothing: " + n + " writes have failed, the last at 1970-01-01T00:00:" + second + "Z: " + kerr.TopicAuthorizationFailed.Error()
+	}
+	type step struct {
+		at    int64
+		does  string
+		err   error // that a record is answered with
+		waits string
+	}
+	for name, steps := range map[string][]step{
+		"all is well":                                  {{0, "in", nil, nothing}, {3, "answer", nil, nothing}, {60, "in", nil, nothing}},
+		"four seconds of silence":                      {{0, "in", nil, nothing}, {3, "in", nil, nothing}, {4, "out", nil, silentFrom("2", "00")}, {90, "out", nil, silentFrom("2", "00")}},
+		"an answer lets in again":                      {{0, "in", nil, nothing}, {1, "in", nil, nothing}, {9, "answer", nil, nothing}, {9, "in", nil, nothing}},
+		"it has to go on answering":                    {{0, "in", nil, nothing}, {1, "in", nil, nothing}, {9, "answer", nil, nothing}, {13, "out", nil, silentFrom("1", "09")}},
+		"slow, and not silent":                         {{0, "in", nil, nothing}, {1, "in", nil, nothing}, {3, "answer", nil, nothing}, {6, "in", nil, nothing}},
+		"silence begins when something is sent":        {{0, "in", nil, nothing}, {1, "answer", nil, nothing}, {20, "in", nil, nothing}, {23, "in", nil, nothing}},
+		"a failure is said, and stops nobody":          {{0, "in", nil, nothing}, {1, "answer", kerr.TopicAuthorizationFailed, failedAt("1", "01")}, {2, "in", nil, failedAt("1", "01")}},
+		"failures are counted":                         {{0, "in", nil, nothing}, {0, "in", nil, nothing}, {1, "answer", kerr.TopicAuthorizationFailed, failedAt("1", "01")}, {2, "answer", kerr.TopicAuthorizationFailed, failedAt("2", "02")}},
+		"until one is acknowledged":                    {{0, "in", nil, nothing}, {0, "in", nil, nothing}, {1, "answer", kerr.TopicAuthorizationFailed, failedAt("1", "01")}, {2, "answer", nil, nothing}},
+		"or for a minute, if nobody writes":            {{0, "in", nil, nothing}, {1, "answer", kerr.TopicAuthorizationFailed, failedAt("1", "01")}, {60, "", nil, failedAt("1", "01")}, {61, "", nil, nothing}},
+		"a failure is an answer":                       {{0, "in", nil, nothing}, {9, "answer", kerr.TopicAuthorizationFailed, failedAt("1", "09")}, {9, "in", nil, failedAt("1", "09")}},
+		"a record's fault is not its partition's":      {{0, "in", nil, nothing}, {1, "answer", kerr.MessageTooLarge, nothing}},
+		"what was not sent doesn't end a silence":      {{0, "in", nil, nothing}, {3, "in", nil, nothing}, {3, "answer", kgo.ErrMaxBuffered, nothing}, {4, "out", nil, silentFrom("1", "00")}},
+		"what was not sent is no failure, and is gone": {{0, "in", nil, nothing}, {0, "answer", kgo.ErrClientClosed, nothing}, {9, "in", nil, nothing}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u, p := newUptake(), source{"things", 1}
+			for _, s := range steps {
+				now := time.Unix(s.at, 0)
+				switch s.does {
+				case "answer":
+					u.leave(p, s.err, now)
+				case "in", "out":
+					if err := u.enter(p, now); (err == nil) != (s.does == "in") {
+						t.Errorf("after %d s a write is told: %v", s.at, err)
+					}
+				}
+				if got := strings.Join(u.waiting(now), "\n"); got != s.waits {
+					t.Errorf("after %d s it says %q, expected %q", s.at, got, s.waits)
+				}
+			}
+		})
+	}
+}
+
+// emitting is an emitter for a log of two partitions on a broker, and a key for each of them.
+func emitting(t *testing.T) (cluster *kfake.Cluster, emit func(partition int32) error, e *Emitter) {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "things"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	if e, err = NewEmitter(broker.Connection{Brokers: cluster.ListenAddrs()}, 2); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	keys := map[int32]string{}
+	for _, key := range []string{"a", "b", "c", "d", "e"} {
+		keys[broker.Partition([]byte(key), 2)] = key
+	}
+	return cluster, func(partition int32) error {
+		t.Helper()
+		at, err := e.Emit(t.Context(), Output{Log: "things", Key: keys[partition], Value: []byte("v")})
+		if err == nil && at.Partition != partition {
+			t.Errorf("%q is on partition %d, not %d", keys[partition], at.Partition, partition)
+		}
+		return err
+	}, e
+}
+
+// After each answer for which a group's client stops, an emitter goes on.
+func TestAnEmitterOutlivesEveryAnswer(t *testing.T) {
+	for _, answer := range []*kerr.Error{
+		kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID, kerr.InvalidProducerEpoch, kerr.InvalidProducerIDMapping,
+		kerr.TopicAuthorizationFailed, kerr.InvalidRecord, kerr.UnknownServerError,
+	} {
+		t.Run(answer.Message, func(t *testing.T) {
+			t.Parallel()
+			cluster, emit, _ := emitting(t)
+			if err := emit(0); err != nil {
+				t.Fatal(err)
+			}
+			fault := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "things", Err: answer})
+			if err := emit(0); err != nil && !errors.Is(err, ErrUnknown) {
+				t.Error(err)
+			}
+			if fault.Hits() == 0 {
+				t.Error("the broker has not answered so")
+			}
+			for _, partition := range []int32{0, 1} {
+				if err := emit(partition); err != nil {
+					t.Errorf("partition %d takes nothing any more: %v", partition, err)
+				}
+			}
+		})
+	}
+}
+
+// A partition without enough replicas, or without a leader, has one writer wait in vain, and refuses the others at once; the other partition
+// doesn't know of it. When it takes something again, everybody is let in, and nobody had to write for that to be found out.
+func TestAPartitionThatTakesNothing(t *testing.T) {
+	for name, faults := range map[string]map[kmsg.Key]*kerr.Error{
+		"too few replicas": {kmsg.Produce: kerr.NotEnoughReplicas},
+		"no leader":        {kmsg.Produce: kerr.NotLeaderForPartition, kmsg.Metadata: kerr.LeaderNotAvailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster, emit, e := emitting(t)
+			if err := emit(0); err != nil {
+				t.Fatal(err)
+			}
+			var heal []func()
+			for key, err := range faults {
+				fault := kfake.Fault{Keys: []kmsg.Key{key}, Topic: "things", Partitions: []int32{0}, Err: err, Count: -1}
+				heal = append(heal, cluster.Fault(fault).Remove)
+			}
+			wantNothingTaken(t, emit, e)
+			for _, heal := range heal {
+				heal()
+			}
+			eventually(t, "nobody notices that the partition takes something again", func() bool { return len(e.Waiting()) == 0 })
+			if err := emit(0); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func wantNothingTaken(t *testing.T, emit func(partition int32) error, e *Emitter) {
+	t.Helper()
+	const says = "things/0 takes nothing: 1 writes have not been acknowledged since"
+	if err := emit(0); !errors.Is(err, ErrUnknown) {
+		t.Errorf("the first who writes is told: %v", err)
+	}
+	began := time.Now()
+	for range 100 {
+		if err := emit(0); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), says) {
+			t.Fatalf("the next is told: %v", err)
+		}
+	}
+	if took := time.Since(began); took >= emitPatience {
+		t.Errorf("a hundred were refused in %s", took)
+	}
+	if err := emit(1); err != nil {
+		t.Errorf("the other partition: %v", err)
+	}
+	if waits := e.Waiting(); len(waits) != 1 || !strings.Contains(waits[0], says) {
+		t.Errorf("it says %q", waits)
+	}
+}
+
+// A write that may not be done says why, and so does the readiness, until one may.
+func TestAPartitionThatMayNotBeWritten(t *testing.T) {
+	t.Parallel()
+	cluster, emit, e := emitting(t)
+	fault := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "things", Err: kerr.TopicAuthorizationFailed, Count: -1})
+	if err := emit(0); !errors.Is(err, ErrUnknown) || !errors.Is(err, kerr.TopicAuthorizationFailed) {
+		t.Errorf("a writer is told: %v", err)
+	}
+	if waits := e.Waiting(); len(waits) != 1 || !strings.Contains(waits[0], "TOPIC_AUTHORIZATION_FAILED") {
+		t.Errorf("it says %q", waits)
+	}
+	fault.Remove()
+	if err := emit(0); err != nil || len(e.Waiting()) > 0 {
+		t.Errorf("it may be written again: %v, %q", err, e.Waiting())
+	}
+}
