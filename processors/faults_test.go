@@ -24,7 +24,7 @@ import (
 
 var (
 	seeds      = flag.Int("seeds", 2, "of the runs in bad weather, from 1 on, or from -seed on")
-	day        = flag.Duration("day", 4*time.Second, "how long each run is in bad weather")
+	day        = flag.Duration("day", 4*time.Second, "how long each run is in bad weather, at least: until every fault has been met")
 	hole       = flag.Duration("hole", 0, "how long a black hole lasts in the first of every five runs; 0 for none")
 	abreast    = flag.Int("abreast", 2, "how many runs in bad weather there are at a time")
 	faultWords = flag.Bool("weather-log", false, "print what the engine logs in bad weather")
@@ -204,7 +204,8 @@ func (s *shop) live(hollow bool) {
 			}
 		}
 	})
-	for dusk := time.Now().Add(*day); time.Now().Before(dusk); {
+	dusk := time.Now().Add(*day)
+	for night := dusk.Add(settling); time.Now().Before(dusk) || s.weather.misses() && time.Now().Before(night); {
 		s.people.work(len(s.people.placed) + 10)
 		if hollow {
 			s.weather.swallow(*hole)

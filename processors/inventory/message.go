@@ -16,7 +16,7 @@ type Receive struct {
 	ID        string // names the receipt, so that a retry counts once; "" names none
 	Quantity  int64  // 1 to MaxQuantity
 	Location  string // "" is DefaultLocation
-	Reference string // free text of the sender, kept in the log alone
+	Reference string // free text of the sender, kept in the log alone; in a retry it must be the same
 }
 
 // Adjust corrects the stock of a location by Quantity units, which may be negative.

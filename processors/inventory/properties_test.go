@@ -49,6 +49,7 @@ func (l *history) next() {
 func (l *history) receipt() any {
 	return Receive{
 		ID: l.id(), Quantity: rapid.Int64Range(1, 12).Draw(l.t, "quantity"), Location: l.location(),
+		Reference: rapid.SampledFrom([]string{"", "", "PO 7", "PO 8"}).Draw(l.t, "reference"),
 	}
 }
 

@@ -8,11 +8,12 @@ import (
 
 // entry is a receipt or an adjustment: what the two have in common.
 type entry struct {
-	kind     string // "receive" or "adjust", so that one can't pass for the other
-	id       string // "" if the sender named none: then it is not remembered
-	quantity int64
-	location string
-	reason   string
+	kind      string // "receive" or "adjust", so that one can't pass for the other
+	id        string // "" if the sender named none: then it is not remembered
+	quantity  int64
+	location  string
+	reason    string
+	reference string // of a receipt: two deliveries of as many units are told apart by it
 }
 
 // recall looks an entry up among the remembered ones. It reports whether the very same was taken before, or
@@ -48,14 +49,20 @@ func (e entry) hashed() Remembered {
 }
 
 // content writes down what must be equal in a repeat. Each text is led by its length, so that no two
-// contents are written alike.
+// contents are written alike. A reference is written only if there is one: rows that were made without keep their
+// bytes.
 func (e entry) content() []byte {
 	var b []byte
 	for _, text := range []string{e.kind, e.location, e.reason} {
 		b = binary.AppendUvarint(b, uint64(len(text)))
 		b = append(b, text...)
 	}
-	return binary.AppendVarint(b, e.quantity)
+	b = binary.AppendVarint(b, e.quantity)
+	if e.reference != "" {
+		b = binary.AppendUvarint(b, uint64(len(e.reference)))
+		b = append(b, e.reference...)
+	}
+	return b
 }
 
 // hash is the start of a SHA-256. It is written into rows, so it may never change.

@@ -23,14 +23,21 @@ func TestReceive(t *testing.T) {
 	tell(t, "a receipt that is repeated counts once", []row{
 		{Receive{ID: "r1", Quantity: 5}, "main 5/0"},
 		{Receive{ID: "r1", Quantity: 5}, "main 5/0"},
-		{Receive{ID: "r1", Quantity: 5, Location: "main", Reference: "again"}, "main 5/0"},
+		{Receive{ID: "r1", Quantity: 5, Location: "main"}, "main 5/0"},
 		{Receive{ID: "r2", Quantity: 5}, "main 10/0"},
 	})
 	tell(t, "an ID with other content is a conflict", []row{
 		{Receive{ID: "r1", Quantity: 5}, "main 5/0"},
 		{Receive{ID: "r1", Quantity: 6}, "refused: id_conflict | main 5/0"},
 		{Receive{ID: "r1", Quantity: 5, Location: "a"}, "refused: id_conflict | main 5/0"},
+		{Receive{ID: "r1", Quantity: 5, Reference: "PO 7"}, "refused: id_conflict | main 5/0"},
 		{Adjust{ID: "r1", Quantity: 5}, "refused: id_conflict | main 5/0"},
+	})
+	tell(t, "two deliveries of as many units are told apart by their references", []row{
+		{Receive{ID: "r1", Quantity: 5, Reference: "PO 7"}, "main 5/0"},
+		{Receive{ID: "r1", Quantity: 5, Reference: "PO 7"}, "main 5/0"},
+		{Receive{ID: "r1", Quantity: 5, Reference: "PO 8"}, "refused: id_conflict | main 5/0"},
+		{Receive{ID: "r1", Quantity: 5}, "refused: id_conflict | main 5/0"},
 	})
 	tell(t, "a receipt without ID counts each time", []row{
 		{Receive{Quantity: 5}, "main 5/0"},
@@ -277,10 +284,17 @@ func TestWithoutIDNothingIsForgotten(t *testing.T) {
 
 // Rows hold these hashes, so they may never change. They were computed apart from this program.
 func TestHashesAreForEver(t *testing.T) {
-	s := apply(t, State{}, Adjust{ID: "a1", Quantity: 3, Reason: "count", Location: "b"}).State
-	want := Remembered{ID: 0xf55ff16f66f43360, Content: 0x1b9d960dba49b799}
-	if s.Remembered[0] != want {
-		t.Errorf("%#x, want %#x", s.Remembered[0], want)
+	for _, c := range []struct {
+		event any
+		want  Remembered
+	}{
+		{Adjust{ID: "a1", Quantity: 3, Reason: "count", Location: "b"}, Remembered{ID: 0xf55ff16f66f43360, Content: 0x1b9d960dba49b799}},
+		{Receive{ID: "r1", Quantity: 5}, Remembered{ID: 0x82f3e9c695dc6b8d, Content: 0xf2a3b66e690a4465}},
+		{Receive{ID: "r1", Quantity: 5, Reference: "PO 7"}, Remembered{ID: 0x82f3e9c695dc6b8d, Content: 0x708f547db0385e8d}},
+	} {
+		if got := apply(t, State{}, c.event).State.Remembered[0]; got != c.want {
+			t.Errorf("%+v is remembered as %#x, want %#x", c.event, got, c.want)
+		}
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 // receive adds goods to a location.
 func (t *step) receive(e Receive) {
-	if t.enter(entry{kind: "receive", id: e.ID, quantity: e.Quantity, location: e.Location}) {
+	if t.enter(entry{kind: "receive", id: e.ID, quantity: e.Quantity, location: e.Location, reference: e.Reference}) {
 		t.row.Received += e.Quantity
 		t.serve()
 	}

@@ -13,7 +13,7 @@ type twin struct {
 	shelves map[string]int64  // on hand
 	holds   map[string][]Take // what each order holds
 	queue   []Waiting
-	ids     map[string]any // what was taken under an ID, without Reference
+	ids     map[string]any // what was taken under an ID
 
 	received, shipped int64
 }
