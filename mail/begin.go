@@ -18,43 +18,54 @@ import (
 // beginning is a partition that has become this process's.
 type beginning struct {
 	partition int32
+	kept      context.Context // ends when the partition is lost
+	lose      context.CancelFunc
 	ready     bool // what the log had is in the table; guarded by the sender's mu
 }
 
 // begin notes which partitions are this process's, and returns those that were not before.
-func (s *Sender) begin(owned []int32) (fresh []*beginning) {
+func (s *Sender) begin(ctx context.Context, owned []int32) (fresh []*beginning) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for p := range s.begun {
+	for p, b := range s.begun {
 		if !slices.Contains(owned, p) {
+			b.lose()
 			delete(s.begun, p)
 		}
 	}
 	for _, p := range owned {
 		if s.begun[p] == nil {
-			s.begun[p] = &beginning{partition: p}
-			fresh = append(fresh, s.begun[p])
+			b := &beginning{partition: p}
+			b.kept, b.lose = context.WithCancel(ctx)
+			s.begun[p] = b
+			fresh = append(fresh, b)
 		}
 	}
 	return fresh
 }
 
-// catchUp makes a partition ready, and has it walked.
-func (s *Sender) catchUp(ctx context.Context, b *beginning) {
-	key, ok := s.keyOn(ctx, b.partition)
+// catchUp makes a partition ready, and has it walked. A partition that is lost and comes back meanwhile has two of these
+// for a moment: the later one is told of the row, and the earlier one gives up.
+func (s *Sender) catchUp(b *beginning) {
+	defer b.lose()
+	key, ok := s.keyOn(b.kept, b.partition)
 	if !ok {
 		return
 	}
 	name, value := codecs.EncodeNotificationEvent(notification.Begin{})
-	e := &errand{sender: s, key: key, changed: make(chan struct{}, 1), stopping: ctx, lasting: ctx}
+	e := &errand{sender: s, key: key, changed: make(chan struct{}, 1), stopping: b.kept, lasting: b.kept}
 	s.mu.Lock()
-	s.hand[key] = e // it is told of the row that way, and sends nothing
+	if s.begun[b.partition] == b {
+		s.catching[key] = e
+	}
 	s.mu.Unlock()
 	offset, err := e.write(engine.Output{Log: processors.NotificationEvents, Key: key, Type: name, Value: value})
 	caughtUp := err == nil && e.await(offset)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.hand, key)
+	if s.catching[key] == e { // else it is that of a later beginning, which still waits to be told
+		delete(s.catching, key)
+	}
 	if caughtUp {
 		b.ready = true
 		signal(s.walkNow)

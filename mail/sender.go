@@ -33,11 +33,12 @@ type Sender struct {
 	room    int           // in backlog
 	touched chan struct{} // and one when a row has come since the queued ones were counted
 
-	mu      sync.Mutex // guards what follows
-	hand    map[string]*errand
-	backlog []string        // keys whose rows have changed, oldest first
-	inLine  map[string]bool // the same keys
-	begun   map[int32]*beginning
+	mu       sync.Mutex // guards what follows
+	hand     map[string]*errand
+	backlog  []string        // keys whose rows have changed, oldest first
+	inLine   map[string]bool // the same keys
+	begun    map[int32]*beginning
+	catching map[string]*errand // beginnings that wait for a row; they send nothing, and an order may have the same key
 }
 
 // Config is what a sender stands on. All of it is needed but Backoff and After.
@@ -98,6 +99,7 @@ func New(c Config) *Sender {
 		woken: make(chan struct{}, 1), walkNow: make(chan struct{}, 1),
 		parked: make(chan struct{}, 1), touched: make(chan struct{}, 1),
 		room: maxBacklog, hand: map[string]*errand{}, inLine: map[string]bool{}, begun: map[int32]*beginning{},
+		catching: map[string]*errand{},
 	}
 	c.Outbox.Subscribe(s.tell)
 	return s
@@ -124,6 +126,9 @@ func (s *Sender) tell(key string) {
 	signal(s.touched)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if e := s.catching[key]; e != nil {
+		signal(e.changed)
+	}
 	switch e := s.hand[key]; {
 	case e != nil:
 		signal(e.changed)

@@ -308,7 +308,7 @@ func TestWhatIsQueuedIsCounted(t *testing.T) {
 	office.ask("o-1", to(notification.Shipped, "ada@example.org"))
 	office.ask("o-2", to(notification.Confirmed, "ada@example.org"))
 	office.fold("o-2", notification.Sent{Kind: notification.Confirmed, Round: 1, Attempts: 1})
-	for _, b := range sender.begin(office.Owned()) {
+	for _, b := range sender.begin(t.Context(), office.Owned()) {
 		b.ready = true
 	}
 	if n := sender.count(t.Context()); n != 2 {

@@ -29,8 +29,8 @@ func (s *Sender) walks(ctx context.Context, start func(key string), running *syn
 	var later <-chan time.Time // when what was parked is looked for; nil when nothing was
 	for {
 		changed := s.Ownership.Changed()
-		for _, b := range s.begin(s.Ownership.Owned()) {
-			running.Go(func() { s.catchUp(ctx, b) })
+		for _, b := range s.begin(ctx, s.Ownership.Owned()) {
+			running.Go(func() { s.catchUp(b) })
 		}
 		signal(s.touched)
 		select {

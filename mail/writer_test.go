@@ -11,6 +11,7 @@ import (
 	"net/mail"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -249,5 +250,32 @@ func TestAFolderKeepsWholeLetters(t *testing.T) {
 	}
 	if err := folder.Send(t.Context(), l); err == nil {
 		t.Error("a letter was put into a directory that is gone")
+	}
+}
+
+// TestALetterIsOnTheDiskBeforeItIsSent: its name too, and that of each directory that was made for it.
+func TestALetterIsOnTheDiskBeforeItIsSent(t *testing.T) {
+	top := t.TempDir()
+	var synced []string
+	folder := &Folder{filepath.Join(top, "mail", "out"), nil}
+	folder.syncDir = func(dir string) error {
+		entries, err := os.ReadDir(dir)
+		for _, e := range entries {
+			synced = append(synced, filepath.Join(dir, e.Name()))
+		}
+		return err
+	}
+	l := sample(t, "ada@example.org")
+	if err := errors.Join(folder.make(), folder.Send(t.Context(), l)); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{folder.dir, filepath.Join(top, "mail"), filepath.Join(folder.dir, l.File)}
+	if !slices.Equal(synced, want) {
+		t.Errorf("on the disk are the names %q, expected %q", synced, want)
+	}
+	broken := errors.New("the disk is gone")
+	folder.syncDir = func(string) error { return broken }
+	if err := folder.Send(t.Context(), l); !errors.Is(err, broken) {
+		t.Errorf("a letter whose name is not on the disk was sent: %v", err)
 	}
 }
