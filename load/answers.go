@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -21,10 +22,17 @@ func (a answer) String() string { return fmt.Sprintf("the answer is %d %.200q", 
 
 // outcome is what became of an entry.
 type outcome struct {
-	status  string // of an order; "taken" for a movement of stock, "pending" if its decision is open
-	refused string // why it was refused, "" if it was taken
-	bad     bool   // it was refused because it is not valid
+	status    string // of an order; "taken" for a movement of stock, "pending" if its decision is open
+	refused   string // why it was refused, "" if it was taken
+	bad       bool   // it was refused because it is not valid
+	shows     string // the path at which the outcome will show, if it is open
+	undecided string // if patience ended before the decision came: that it did, and where it will show
 }
+
+// open reports whether the log has a command, and no machine has decided it yet: it may still be refused.
+func (o outcome) open() bool { return o.status == pending }
+
+const pending = "pending"
 
 // problem is what Stockflow answers when it does not do what it is asked to.
 type problem struct {
@@ -48,8 +56,9 @@ func (p problem) String() string {
 	return text
 }
 
-// settle judges an answer. If it is neither settled nor wrong, the same request must be sent again. wrong says that there
-// is no use in sending anything.
+// settle judges an answer. If it is neither settled nor wrong, the same request must be sent again, also when the
+// outcome is open: what is sent again counts once, and is answered with the decision. wrong says that there is no use in
+// sending anything.
 func settle(a answer, err error) (o outcome, settled bool, wrong error) {
 	if err != nil {
 		return o, false, nil // the request may have been taken, and its answer lost
@@ -59,7 +68,7 @@ func settle(a answer, err error) (o outcome, settled bool, wrong error) {
 		return o, false, nil
 	case a.status >= 200 && a.status < 300:
 		o, err := taken(a)
-		return o, err == nil, err
+		return o, err == nil && !o.open(), err
 	}
 	p, ok := problemOf(a)
 	if !ok || p.Code == "not_found" || p.Code == "method_not_allowed" {
@@ -77,8 +86,10 @@ func problemOf(a answer) (problem, bool) {
 // taken reads the status of what was taken. A row of stock has none.
 func taken(a answer) (outcome, error) {
 	var row struct {
-		Status string `json:"status"`
-		SKU    string `json:"sku"`
+		Status  string `json:"status"`
+		SKU     string `json:"sku"`
+		OrderID string `json:"order_id"`
+		See     string `json:"see"`
 	}
 	if err := json.Unmarshal(a.text, &row); err != nil || row.Status == "" && row.SKU == "" {
 		return outcome{}, errors.Join(fmt.Errorf("--url: that is not Stockflow: %v", a), err)
@@ -87,7 +98,9 @@ func taken(a answer) (outcome, error) {
 	case "":
 		return outcome{status: "taken"}, nil
 	case "accepted":
-		return outcome{status: "pending"}, nil
+		return outcome{status: pending, shows: row.See}, nil
+	case pending:
+		return outcome{status: pending, shows: ordersPath + "/" + url.PathEscape(row.OrderID)}, nil
 	}
 	return outcome{status: row.Status}, nil
 }
@@ -96,6 +109,10 @@ func taken(a answer) (outcome, error) {
 func (c *Counts) add(e *entry, o outcome) {
 	rows := int64(len(e.rows))
 	c.Rows += rows
+	if o.undecided != "" {
+		c.Undecided++
+		c.UndecidedRows += rows
+	}
 	switch {
 	case o.bad:
 		c.BadRows += rows
@@ -105,7 +122,7 @@ func (c *Counts) add(e *entry, o outcome) {
 	case e.path == ordersPath:
 		c.Orders++
 		*c.of(o.status)++
-	case o.status == "pending":
+	case o.open():
 		c.Pending++
 	case strings.HasSuffix(e.path, "/receipts"):
 		c.Receipts++

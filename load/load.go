@@ -3,9 +3,15 @@
 //
 // What it promises:
 //
-//   - No row is dropped silently. Each is taken, or stands in the rejects file with its line and the reason.
-//   - No row counts twice, however often it was sent, and however often the run was killed and begun again. An order has
-//     an id, or an Idempotency-Key made of the file's content and the row's line; so has each movement of stock.
+//   - No row is dropped silently. Each is taken, or stands in the rejects file with its line and the reason. What the log
+//     has, and no machine has decided, is asked for again until it is; if patience ends before, it stands there as
+//     pending. Only orders that are not to be waited for are left undecided.
+//   - No order counts twice, however often it was sent, and however often the run was killed and begun again: it has
+//     an id, or an Idempotency-Key made of the file's content and the row's line.
+//   - No movement of stock counts twice, by the same means, as long as fewer than a hundred other movements with an id
+//     or a key reach its SKU between the first time that it is sent and the last: a SKU remembers a hundred. A run keeps
+//     so little under way that its own never do that, nor when it goes on where it was stopped. What others send
+//     meanwhile may, and so may --restart, which sends again what was taken long ago.
 //   - What was done is written to the progress file before the run gets far ahead of it, and a run goes on there.
 //   - Memory does not grow with the file.
 //
@@ -54,11 +60,11 @@ type Options struct {
 	Rate        float64           // requests a second, 0 for as many as there can be
 	Concurrency int               // requests at once
 	Wait        bool              // for the outcome of each order
-	Patience    time.Duration     // how long a row is sent again that Stockflow doesn't take
+	Patience    time.Duration     // how long a row is sent again that Stockflow doesn't take or decide
 	Batch       string            // rows of the same file count again under another name
 	Rejects     string            // path, FILE.rejects.csv if empty
 	Progress    string            // path, FILE.progress if empty
-	Restart     bool              // forget the progress file
+	Restart     bool              // forget the progress file; see above for what may count twice then
 	Out         io.Writer         // of the progress: a bar if it is a terminal
 }
 

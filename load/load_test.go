@@ -59,9 +59,9 @@ func TestAnswers(t *testing.T) {
 		want string
 	}{
 		{row(201, `{"order_id":"A","status":"confirmed"}`), nil, "confirmed"},
-		{row(202, `{"order_id":"A","status":"pending"}`), nil, "pending"},
+		{row(202, `{"order_id":"A b","status":"pending"}`), nil, "again, open at /v1/orders/A%20b"},
 		{row(200, `{"sku":"lamp","on_hand":5}`), nil, "taken"},
-		{row(202, `{"status":"accepted","see":"/v1"}`), nil, "pending"},
+		{row(202, `{"status":"accepted","see":"/v1/inventory/lamp"}`), nil, "again, open at /v1/inventory/lamp"},
 		{row(201, `{"order_id":"A","status":"con`), errors.New("it broke off"), again},
 		{answer{}, errors.New("connection refused"), again},
 		{problem(503, "busy"), nil, again},
@@ -85,6 +85,8 @@ func TestAnswers(t *testing.T) {
 		switch {
 		case err != nil:
 			got = wrong
+		case !settled && o.open():
+			got = again + ", open at " + o.shows
 		case !settled:
 			got = again
 		case o.bad:
@@ -297,5 +299,15 @@ func TestTheSummaryInWords(t *testing.T) {
 	}, "\n")
 	if text.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", text.String(), want)
+	}
+	for want, s := range map[string]Summary{
+		"": {},
+		"  (2 not waited for, and what is refused of them is not told here)": {Counts: Counts{Pending: 2}},
+		"  (2 not decided in time)": {Counts: Counts{Pending: 2, Undecided: 2}},
+		"  (1 not decided in time; 1,000 not waited for, and what is refused of them is not told here)": {Counts: Counts{Pending: 1_001, Undecided: 1}},
+	} {
+		if got := s.remarkOnPending(); got != want {
+			t.Errorf("got %q, expected %q", got, want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -186,9 +187,9 @@ func receive[T any](ctx context.Context, from <-chan T) (value T, more bool, err
 
 // note takes note of what became of one entry.
 func (l *loading) note(e *entry, o outcome) error {
-	if o.refused != "" {
+	if reason := cmp.Or(o.refused, o.undecided); reason != "" {
 		for i := range e.rows {
-			e.rows[i].add("", o.refused)
+			e.rows[i].add("", reason)
 		}
 	}
 	if err := l.rejects.add(e.rows); err != nil {

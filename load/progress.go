@@ -60,7 +60,8 @@ func (o Options) resume(fingerprint string) (progress, error) {
 func (o Options) refused(why string) error {
 	again := ""
 	if o.Kind == Stock {
-		again = "; rows without an id that were taken before would count again if the file has changed"
+		again = "; rows that were taken before would count again if their SKU has had 100 or more other movements since, " +
+			"and those without an id also if the file has changed"
 	}
 	return fmt.Errorf("%s %s. --restart loads the file from its beginning%s; --progress PATH keeps another progress file", o.progress(), why, again)
 }

@@ -9,9 +9,10 @@ import (
 	"strconv"
 )
 
-// rejects is the file of the rows that were not taken, in the order of the file that is loaded: the line, the reason,
-// and then the row as it is, so that a rejects file that was repaired can be loaded as it stands. It is made with the
-// first such row.
+// rejects is the file of the rows that were not taken, or not decided in time, in the order of the file that is loaded:
+// the line, the reason, and then the row as it is, so that a rejects file that was repaired can be loaded as it stands.
+// A row that was not decided has a reason that begins with "pending", and without an id it would count again. The file is
+// made with the first such row.
 type rejects struct {
 	path   string
 	header []string

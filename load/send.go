@@ -30,23 +30,34 @@ type sender struct {
 	url      string
 	wait     bool
 	patience time.Duration
-	limiter  *rate.Limiter
+	limiter  limiter
+	now      func() time.Time                     // time.Now, but for tests
+	after    func(time.Duration) <-chan time.Time // time.After, but for tests
+}
+
+// limiter says when the next request may be sent.
+type limiter interface {
+	Wait(ctx context.Context) error
 }
 
 func newSender(o Options) *sender {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost, transport.MaxConnsPerHost = o.Concurrency, o.Concurrency
-	limit := rate.Inf
-	if o.Rate > 0 {
-		limit = rate.Limit(o.Rate)
-	}
 	return &sender{
 		http: &http.Client{
 			Transport: transport, Timeout: requestTime,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		url: o.URL, wait: o.Wait, patience: o.Patience, limiter: rate.NewLimiter(limit, 1),
+		url: o.URL, wait: o.Wait, patience: o.Patience, limiter: newLimiter(o.Rate), now: time.Now, after: time.After,
 	}
+}
+
+// newLimiter lets so many requests pass in a second, evenly, and any number if it is 0.
+func newLimiter(perSecond float64) *rate.Limiter {
+	if perSecond == 0 {
+		return rate.NewLimiter(rate.Inf, 1)
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), 1)
 }
 
 func (s *sender) close() { s.http.CloseIdleConnections() }
@@ -69,9 +80,10 @@ func (s *sender) reach(ctx context.Context) error {
 }
 
 // send sends an entry until it is settled. The same request may be sent many times: its order id or its key makes it
-// count once. The error says that it could not be settled, and why.
+// count once. Of one that the log has, and nobody has decided when patience ends, it returns just that. The error says
+// that it could not be settled, and why.
 func (s *sender) send(ctx context.Context, e *entry) (outcome, error) {
-	began := time.Now()
+	began := s.now()
 	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
 		if err := s.limiter.Wait(ctx); err != nil {
 			return outcome{}, err
@@ -81,22 +93,33 @@ func (s *sender) send(ctx context.Context, e *entry) (outcome, error) {
 			return outcome{}, ctx.Err()
 		}
 		o, settled, wrong := settle(a, err)
-		if settled || wrong != nil {
+		if settled || wrong != nil || o.open() && !s.waitsFor(e) {
 			return o, wrong
 		}
 		pause := max(a.retryAfter, backoff/2+rand.N(backoff/2+1))
-		if time.Since(began)+pause > s.patience {
-			return outcome{}, fmt.Errorf("stockflow did not take line %d within %v: %s", e.rows[0].line, s.patience, why(a, err))
+		if s.now().Sub(began)+pause > s.patience {
+			return s.giveUp(e, o, why(a, err))
 		}
-		timer := time.NewTimer(pause)
 		select {
-		case <-timer.C:
+		case <-s.after(pause):
 		case <-ctx.Done():
-			timer.Stop()
 			return outcome{}, ctx.Err()
 		}
 	}
 }
+
+// giveUp returns what is said of an entry when patience ends. What was taken is let go, as one SKU that nobody decides
+// about must not hold up the rows of all others; what was not taken ends the run.
+func (s *sender) giveUp(e *entry, o outcome, why string) (outcome, error) {
+	if !o.open() {
+		return outcome{}, fmt.Errorf("stockflow did not take line %d within %v: %s", e.rows[0].line, s.patience, why)
+	}
+	o.undecided = fmt.Sprintf("pending: taken, and not decided within %v; look at %s before it is loaded again", s.patience, o.shows)
+	return o, nil
+}
+
+// waitsFor reports whether the decision on an entry is waited for. Those on stock always are.
+func (s *sender) waitsFor(e *entry) bool { return s.wait || e.path != ordersPath }
 
 // why an entry is not settled.
 func why(a answer, err error) string {

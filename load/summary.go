@@ -16,12 +16,15 @@ type Counts struct {
 	Backordered int64 `json:"backordered"` // waiting for stock
 	Rejected    int64 `json:"rejected"`    // taken, and there was not enough stock
 	Cancelled   int64 `json:"cancelled"`   // since they were taken
-	Pending     int64 `json:"pending"`     // taken, with an outcome that was not known in time, or not waited for
+	Pending     int64 `json:"pending"`     // taken, with an outcome that was not known in time, or not waited for; it may be a refusal
 	Receipts    int64 `json:"receipts"`
 	Adjustments int64 `json:"adjustments"`
 	Refused     int64 `json:"refused"`      // orders and movements that Stockflow refused: an id with other content, less on hand than is taken away
 	RefusedRows int64 `json:"refused_rows"` // of those
 	BadRows     int64 `json:"bad_rows"`     // that nothing could be made of
+
+	Undecided     int64 `json:"undecided"` // of those pending: waited for until patience ended, and in the rejects file
+	UndecidedRows int64 `json:"undecided_rows"`
 }
 
 // Summary is what became of a file, over all runs that it took.
@@ -33,11 +36,22 @@ type Summary struct {
 	From    int64   `json:"from"` // the line behind which this run went on, 0 if it began at the beginning
 	Seconds float64 `json:"seconds"`
 	Counts
-	Rejects string `json:"rejects,omitempty"` // the file with the rows that were not taken
+	Rejects string `json:"rejects,omitempty"` // the file with the rows that were not taken, or not decided in time
 }
 
-// AllTaken reports whether no row was left out.
-func (s Summary) AllTaken() bool { return s.Done && s.Refused == 0 && s.BadRows == 0 }
+// AllTaken reports whether no row was left out, and none that was waited for is undecided.
+func (s Summary) AllTaken() bool {
+	return s.Done && s.Refused == 0 && s.BadRows == 0 && s.Undecided == 0
+}
+
+// LeftOut says how many rows are in the rejects file, and where that is.
+func (s Summary) LeftOut() string {
+	text := fmt.Sprintf("%d rows were not taken", s.BadRows+s.RefusedRows)
+	if s.UndecidedRows > 0 {
+		text += fmt.Sprintf(", %d were not decided in time", s.UndecidedRows)
+	}
+	return text + "; they are in " + s.Rejects + " with the reasons"
+}
 
 // WriteJSON writes the summary for machines, on one line.
 func (s Summary) WriteJSON(w io.Writer) error { return json.NewEncoder(w).Encode(s) }
@@ -65,7 +79,7 @@ func (s Summary) WriteText(w io.Writer) error {
 		}
 	}
 	if s.Rejects != "" {
-		fmt.Fprintf(&text, "  what was not taken is in %s\n", s.Rejects)
+		fmt.Fprintf(&text, "  what was not taken%s is in %s\n", orDecided(s.Undecided), s.Rejects)
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
@@ -84,12 +98,12 @@ func (s Summary) lines() []summaryLine {
 	}
 	if s.Kind == Stock {
 		return append([]summaryLine{
-			{"receipts", s.Receipts, true, ""}, {"adjustments", s.Adjustments, true, ""}, {"pending", s.Pending, false, ""},
+			{"receipts", s.Receipts, true, ""}, {"adjustments", s.Adjustments, true, ""}, {"pending", s.Pending, false, s.remarkOnPending()},
 		}, end...)
 	}
 	return append([]summaryLine{
 		{"orders", s.Orders, true, ""}, {"confirmed", s.Confirmed, true, ""}, {"backordered", s.Backordered, true, ""},
-		{"rejected", s.Rejected, true, ""}, {"cancelled", s.Cancelled, false, ""}, {"pending", s.Pending, true, ""},
+		{"rejected", s.Rejected, true, ""}, {"cancelled", s.Cancelled, false, ""}, {"pending", s.Pending, true, s.remarkOnPending()},
 	}, end...)
 }
 
@@ -98,6 +112,28 @@ func remarkOn(rows, of int64) string {
 		return ""
 	}
 	return fmt.Sprintf("  (%s rows)", grouped(rows))
+}
+
+// remarkOnPending says why outcomes are not known.
+func (s Summary) remarkOnPending() string {
+	var parts []string
+	if s.Undecided > 0 {
+		parts = append(parts, grouped(s.Undecided)+" not decided in time")
+	}
+	if unwaited := s.Pending - s.Undecided; unwaited > 0 {
+		parts = append(parts, grouped(unwaited)+" not waited for, and what is refused of them is not told here")
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "  (" + strings.Join(parts, "; ") + ")"
+}
+
+func orDecided(undecided int64) string {
+	if undecided == 0 {
+		return ""
+	}
+	return " or not decided"
 }
 
 // grouped writes a number with commas between thousands.
