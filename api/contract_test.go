@@ -18,7 +18,11 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"go.yaml.in/yaml/v4"
+
+	"stockflow/cli"
+	"stockflow/processors"
 )
 
 // contract holds requests and answers against openapi.yaml, on their way between a test and a server. What the document
@@ -209,7 +213,7 @@ func TestAnswersAreAsTheDocumentHasThem(t *testing.T) {
 		"POST /v1/orders 415", "GET /v1/orders 200", "GET /v1/notifications/{order_id} 404", "GET /docs 200")
 }
 
-// What is open, what can't be seen yet, and what has expired, is as the document has it too.
+// What is open and what can't be seen yet is as the document has it too.
 func TestAnswersOfAHouseThatLacksAMachineAreAsTheDocumentHasThem(t *testing.T) {
 	h := newHouse(t, "api", "order", "shipment")
 	c := newContract(t)
@@ -218,6 +222,63 @@ func TestAnswersOfAHouseThatLacksAMachineAreAsTheDocumentHasThem(t *testing.T) {
 	receipt := h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":1}`, 202)
 	h.want("GET", "/v1/inventory/lamp?wait=0&after="+receipt.header.Get("Stockflow-Token"), "", 504, "code=not_yet")
 	c.saw("POST /v1/inventory/{sku}/receipts 202", "GET /v1/inventory/{sku} 504")
+}
+
+// A message that nobody could take is listed as the document has it.
+func TestDeadLettersAreAsTheDocumentHasThem(t *testing.T) {
+	h := newHouse(t)
+	c := newContract(t)
+	h.client.Transport = c
+	client, err := h.server.Embedded().Connection().Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, value := range []string{`{"placed":{"lines":[{"sku":"lamp"}]}}`, "\xff"} {
+		poison := &kgo.Record{Topic: processors.OrderEvents, Key: []byte("o-1"), Value: []byte(value)}
+		if err := client.ProduceSync(t.Context(), poison).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Both are letters once what comes behind them in their partition is decided.
+	h.want("POST", "/v1/orders", `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":1}]}`, 201)
+	if letters := h.want("GET", "/v1/dead-letters?topic=order-events&limit=2", "", 200).items(); len(letters) != 2 {
+		t.Errorf("the dead letters are %v", letters)
+	}
+	if next := h.want("GET", "/v1/dead-letters?limit=1", "", 200).field("next"); len(next) < 10 {
+		t.Errorf("behind the first page comes %s", next)
+	}
+	h.want("GET", "/v1/dead-letters?topic=x", "", 400)
+	c.saw("GET /v1/dead-letters 200", "GET /v1/dead-letters 400")
+}
+
+// What has expired, who asks too often, and what can't be written or read any more, is as the document has it.
+func TestAnswersInBadTimesAreAsTheDocumentHasThem(t *testing.T) {
+	t.Parallel()
+	c := newContract(t)
+	dir := t.TempDir()
+	h, stop := settle(t, dir)
+	token := h.send("POST", "/v1/inventory/lamp/receipts", `{"quantity":1}`).header.Get("Stockflow-Token")
+	stop()
+	h, stop = settled(t, cli.Serve{Data: dir, RateLimit: 1})
+	h.client.Transport = c
+	h.want("GET", "/v1/inventory/lamp?after="+token, "", 410, "code=token_expired")
+	for i := 0; !c.statuses["GET /v1/dead-letters 429"]; i++ {
+		if a := h.send("GET", "/v1/dead-letters", ""); a.status == 429 && a.field("code") != "rate_limited" || i == 1000 {
+			t.Errorf("the answer %d is %d %s", i, a.status, a.text)
+			break
+		}
+	}
+	stop()
+	h, stop = settle(t, dir)
+	defer stop()
+	if err := h.server.Embedded().Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.client.Transport = c
+	h.want("GET", "/v1/dead-letters", "", 503, "code=log_unreachable")
+	h.want("POST", "/v1/orders", `{"lines":[{"sku":"lamp","quantity":1}]}`, 503)
+	c.saw("GET /v1/inventory/{sku} 410", "GET /v1/dead-letters 429", "GET /v1/dead-letters 503", "POST /v1/orders 503")
 }
 
 // A client that begins with the document's examples is understood.

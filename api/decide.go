@@ -4,10 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"stockflow/codecs"
 	"stockflow/engine"
@@ -140,7 +144,7 @@ func (s *Server) emit(ctx context.Context, c command) (engine.Position, error) {
 		log.Warn("a command was not acknowledged", "error", err)
 		return at, unknown(c.again, err)
 	case err != nil:
-		log.Warn("a command was not written", "error", err)
+		s.unwritten.warn(log, "commands were not written", err)
 		return at, err
 	}
 	s.land(ctx, c.output, at)
@@ -163,4 +167,16 @@ func (c command) event(ctx context.Context) []codecs.Header {
 		headers = append(headers, codecs.Header{Key: codecs.HeaderTraceParent, Value: []byte(l.trace)})
 	}
 	return headers
+}
+
+// seldom warns of what may happen hundreds of times a second, as when no broker answers: of the first, and then every so often, with
+// how many there were since.
+type seldom struct {
+	sometimes rate.Sometimes
+	more      atomic.Int64
+}
+
+func (s *seldom) warn(log *slog.Logger, text string, err error) {
+	s.more.Add(1)
+	s.sometimes.Do(func() { log.Warn(text, "times", s.more.Swap(0), "error", err) })
 }

@@ -38,7 +38,14 @@ func newHouse(t *testing.T, roles ...string) *house {
 // settle starts a house in a directory, which is another's once it was stopped.
 func settle(t *testing.T, dir string, roles ...string) (h *house, stop func()) {
 	t.Helper()
-	server, err := cli.Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 4, Roles: roles}.Start(t.Context(), slog.New(slog.DiscardHandler))
+	return settled(t, cli.Serve{Data: dir, Roles: roles})
+}
+
+// settled starts a house as it is configured.
+func settled(t *testing.T, serve cli.Serve) (h *house, stop func()) {
+	t.Helper()
+	serve.HTTP, serve.Partitions = "127.0.0.1:0", 4
+	server, err := serve.Start(t.Context(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,6 +275,22 @@ func TestWhatIsNotDecidedInTimeIsAnsweredAsOpen(t *testing.T) {
 	receipt := h.want("POST", "/v1/inventory/a%20b/receipts", `{"quantity":1}`, 202, "status=accepted", "see=/v1/inventory/a%20b")
 	if got := receipt.header.Get("Location"); got != "/v1/inventory/a%20b" {
 		t.Errorf("the Location is %s", got)
+	}
+}
+
+// TestAConflictThatCanBeSeenIsOne, though no machine has taken the placement in.
+func TestAConflictThatCanBeSeenIsOne(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const placed = `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":1},{"sku":"lamp","quantity":1}]}`
+	h, stop := settle(t, dir)
+	h.want("POST", "/v1/orders", placed, 201)
+	stop()
+	h, stop = settle(t, dir, "api")
+	defer stop()
+	h.want("POST", "/v1/orders", `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":3}]}`, 409, "code=id_conflict")
+	if a := h.send("POST", "/v1/orders", placed, "Prefer: wait=0"); a.status != 202 {
+		t.Errorf("the same order is answered with %d %s", a.status, a.text)
 	}
 }
 

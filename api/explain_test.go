@@ -39,6 +39,21 @@ func TestAFullQueueIsExplained(t *testing.T) {
 	}
 }
 
+// Of a SKU that was never received, a backorder may wait: what is received then is for it first.
+func TestAnUnknownSKUThatOthersWaitForIsExplained(t *testing.T) {
+	step := history.Step{Step: replay.Step{
+		Before:  codecs.EncodeInventoryRow(codecs.Head{Applied: 4}, inventory.State{Queue: []inventory.Waiting{{OrderID: "o-1", Quantity: 5}}}),
+		Outputs: []engine.Output{{Key: "o-2", Event: inventory.Refused{SKU: "lamp", Reason: inventory.RefusalUnknownSKU}}},
+	}}
+	d, err := decisionOf("o-2", order.Line{SKU: "lamp", Quantity: 2}, step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "7 units more available: those who waited come first, with 5 units"; d.Short != 7 || d.Enough != want {
+		t.Errorf("it is short of %d: %s; expected %s", d.Short, d.Enough, want)
+	}
+}
+
 func TestErrorsOfTheHistoryAreTold(t *testing.T) {
 	for _, test := range []struct {
 		err    error

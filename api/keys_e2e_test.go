@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -51,6 +52,42 @@ func TestAKeyIsForOneOrder(t *testing.T) {
 	h.want("GET", "/v1/orders/o-2", "", 404)
 	h.want("GET", "/v1/orders/o-3", "", 404)
 	h.want("GET", "/v1/inventory/lamp?wait=10&after="+token, "", 200, "reserved=3")
+}
+
+// TestAKeyIsForTheOrderThatWasPlacedWithItFirst: not for one that was there before with another key or without one, and not for
+// one that was refused. The answers are the same after a restart.
+func TestAKeyIsForTheOrderThatWasPlacedWithItFirst(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	h, stop := settle(t, dir)
+	h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":100}`, 200)
+	place := func(id string, quantity int, key string, status int, want string) {
+		t.Helper()
+		body := fmt.Sprintf(`{"order_id":%q,"lines":[{"sku":"lamp","quantity":%d}]}`, id, quantity)
+		a := h.send("POST", "/v1/orders", body, keyed+key, "Prefer: wait=10")
+		if a.status != status || !strings.Contains(a.text, want) {
+			t.Errorf("%s of %d with the key %s is answered with %d %s, expected %d %s", id, quantity, key, a.status, a.text, status, want)
+		}
+	}
+	h.want("POST", "/v1/orders", `{"order_id":"bare","lines":[{"sku":"lamp","quantity":1}]}`, 201)
+	place("o-1", 1, "k-1", 201, "o-1")
+	place("o-1", 1, "k-2", 201, "o-1")
+	place("bare", 1, "k-3", 201, "bare")
+	place("o-1", 2, "k-4", 409, "id_conflict")
+	for range 2 {
+		place("o-2", 1, "k-2", 201, "o-2")
+		place("o-3", 1, "k-3", 201, "o-3")
+		place("o-4", 1, "k-4", 201, "o-4")
+		place("o-1", 1, "k-1", 201, "o-1")
+		place("o-1", 2, "k-1", 409, "id_conflict")
+		place("o-1", 1, "k-2", 409, `used for the order \"o-2\"`)
+		place("bare", 1, "k-3", 409, `used for the order \"o-3\"`)
+		place("o-5", 1, "k-1", 409, `used for the order \"o-1\"`)
+		stop()
+		h, stop = settle(t, dir)
+	}
+	defer stop()
+	h.want("GET", "/v1/orders/o-5", "", 404)
 }
 
 // TestAKeyThatIsUsedForManyOrdersAtOnceMakesOne, and the others are told which.

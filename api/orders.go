@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"stockflow/codecs"
+	"stockflow/engine"
 	"stockflow/processors"
 	"stockflow/processors/order"
 	"stockflow/views"
@@ -38,6 +40,7 @@ func (s *Server) orderAt(ctx context.Context, m moment) (reply, error) {
 type placement struct {
 	command
 	id     string
+	placed order.Placed
 	named  bool   // the client chose the id or what it is derived from, so the order may be there already
 	key    string // the Idempotency-Key, "" for none
 	prefer preference
@@ -66,6 +69,7 @@ func readPlacement(r *http.Request) (placement, error) {
 	if err := merge(bad, keyErr, codecs.CheckID("order_id", p.id), err, codecs.CheckPlaced(placed).Err()); err != nil {
 		return placement{}, err
 	}
+	p.placed = placed
 	p.output = output(processors.OrderEvents, p.id, placed, codecs.EncodeOrderEvent)
 	p.again = fmt.Sprintf("GET %s tells whether it was placed. Or repeat the request with the order_id %q, or with the same "+
 		"Idempotency-Key if it had one: the same order is placed once, however often it is sent.", p.where(), p.id)
@@ -103,29 +107,13 @@ func orderID(id, key string) string {
 // place puts an order on the log. It answers as soon as the log has it; or, when the client named the order, when it
 // is sure that no other order has the name; or, when the client prefers to wait, when the outcome is known.
 func (s *Server) place(ctx context.Context, p placement) (reply, error) {
-	if err := s.claim(p.key, p.id); err != nil {
-		return reply{}, err
-	}
-	if !p.named && !p.prefer.given {
-		_, err := s.emit(ctx, p.command)
-		return p.pending(), err
-	}
-	outcome, cancel := s.waiting(ctx, p.prefer.wait)
-	defer cancel()
-	watch, err := s.orders.table.Watch(p.id)
+	claim, err := s.claim(p.key, p.id)
 	if err != nil {
 		return reply{}, err
 	}
-	defer watch.Close()
-	at, err := s.emit(ctx, p.command)
-	if err != nil {
-		return reply{}, err
-	}
-	taken, cancel := s.waiting(ctx, p.patience())
-	defer cancel()
-	row, err := settle(taken, watch, at, once)
-	if err == nil && p.prefer.given {
-		row, err = outcomeOf(outcome, watch)
+	row, err := s.put(ctx, p)
+	if !errors.Is(err, errOpen) && !errors.Is(err, engine.ErrUnknown) {
+		s.keys.end(claim)
 	}
 	switch {
 	case errors.Is(err, errOpen):
@@ -138,6 +126,50 @@ func (s *Server) place(ctx context.Context, p placement) (reply, error) {
 		return p.pending(), nil
 	}
 	return reply{http.StatusCreated, p.header(), showOrder(p.id, row.Head, row.State)}, nil
+}
+
+// put puts an order on the log and waits for as much of its row as place answers with. The errors are those of settle
+// and of emit.
+func (s *Server) put(ctx context.Context, p placement) (row views.Row[orderState], err error) {
+	if !p.named && !p.prefer.given {
+		_, err = s.emit(ctx, p.command)
+		return row, cmp.Or(err, errOpen)
+	}
+	outcome, cancel := s.waiting(ctx, p.prefer.wait)
+	defer cancel()
+	watch, err := s.orders.table.Watch(p.id)
+	if err != nil {
+		return row, err
+	}
+	defer watch.Close()
+	at, err := s.emit(ctx, p.command)
+	if err != nil {
+		return row, err
+	}
+	taken, cancel := s.waiting(ctx, p.patience())
+	defer cancel()
+	row, err = settle(taken, watch, at, once)
+	switch {
+	case errors.Is(err, errOpen):
+		return row, cmp.Or(s.foreseen(p), errOpen)
+	case err == nil && p.prefer.given:
+		return outcomeOf(outcome, watch)
+	}
+	return row, err
+}
+
+// foreseen returns the refusal of a placement that no machine has taken in yet, if the row that can be seen tells: another
+// order has the id, and will have it for ever. It is nil while nobody knows.
+func (s *Server) foreseen(p placement) error {
+	row, err := s.orders.table.Get(p.id)
+	if err != nil {
+		return nil // the log has the placement all the same
+	}
+	r := order.Apply(row.State, order.Message{OrderID: p.id, Rules: order.Rules, Event: p.placed})
+	if r.Refusal == "" {
+		return nil
+	}
+	return refused(r.Refusal)
 }
 
 // outcomeOf waits until the outcome of an order is known.

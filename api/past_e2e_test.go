@@ -35,6 +35,39 @@ func newRecords(t *testing.T) (*house, *contract) {
 	return h, c
 }
 
+// A row is there as it was after each message of its trail, by the offset of that and by its time.
+func TestARowIsFoldedToAnyOffset(t *testing.T) {
+	h, c := newRecords(t)
+	h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":5}`, 200)
+	h.want("POST", "/v1/orders", `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":2}]}`, 201)
+	h.want("GET", "/v1/orders/o-1", "", 200, "status=confirmed")
+	trail := h.want("GET", "/v1/inventory/lamp/events", "", 200).items()
+	if len(trail) != 2 {
+		t.Fatalf("the trail is %v", trail)
+	}
+	for _, e := range trail {
+		offset := fmt.Sprint(e["offset"])
+		was := h.want("GET", "/v1/rows/inventory/lamp?offset="+offset, "", 200, "table=inventory-table", "key=lamp", "offset="+offset)
+		head := was.json["row"].(map[string]any)["head"].(map[string]any)
+		if applied := head["applied"]; applied != offset && (applied != nil || offset != "0") {
+			t.Errorf("after the message at %s the row is %v", offset, was.json["row"])
+		}
+	}
+	last := trail[1]
+	now := h.want("GET", "/v1/rows/inventory-table/lamp", "", 200, fmt.Sprint("offset=", last["offset"]))
+	then := h.want("GET", "/v1/rows/inventory/lamp?at="+url.QueryEscape(fmt.Sprint(last["at"])), "", 200)
+	if now.text != then.text {
+		t.Errorf("now the row is %s, and at the time of its last message %s", now.text, then.text)
+	}
+	h.want("GET", "/v1/rows/lamps/lamp", "", 404, "code=not_found")
+	h.want("GET", "/v1/rows/order/o-9", "", 404, "code=not_found")
+	for _, bad := range []string{"offset=-1", "offset=x", "offset=1e3", "offset=99999", "offset=1&offset=1", "offset=1&at=1", "at=x", "at=1", "at=2999-01-01T00:00:00Z", "after=x"} {
+		h.want("GET", "/v1/rows/inventory/lamp?"+bad, "", 400, "code=invalid")
+	}
+	h.want("GET", "/v1/rows/inventory/%01", "", 400, "code=invalid")
+	c.saw("GET /v1/rows/{table}/{key} 200", "GET /v1/rows/{table}/{key} 400", "GET /v1/rows/{table}/{key} 404")
+}
+
 // A life of an order is looked back on at each step of its trail: the row of then is that of the version that the step made.
 func TestAnOrderIsAsItWas(t *testing.T) {
 	h, c := newRecords(t)

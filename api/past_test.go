@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -48,7 +49,7 @@ func TestLooksBackThatMakeNoSense(t *testing.T) {
 		wantProblem(t, d.send("GET", path+"?at=1", ""), 404, "not_found") // nobody runs the history
 	}
 	for _, path := range []string{"/v1/orders/o-1/events", "/v1/inventory/lamp/events"} {
-		for _, query := range []string{"after=x", "wait=1", "cursor=x", "limit=0", "limit=201", "status=x", "at=1"} {
+		for _, query := range []string{"after=x", "wait=x", "cursor=x", "limit=0", "limit=201", "status=x", "at=1"} {
 			wantProblem(t, d.send("GET", path+"?"+query, ""), 400, "invalid")
 		}
 		wantProblem(t, d.send("GET", path, ""), 404, "not_found")
@@ -56,6 +57,15 @@ func TestLooksBackThatMakeNoSense(t *testing.T) {
 	wantProblem(t, d.send("GET", "/v1/orders/%01/events", ""), 400, "invalid")
 	wantProblem(t, d.send("GET", "/v1/orders/%01?at=1", ""), 400, "invalid")
 	wantProblem(t, d.send("GET", "/v1/orders/o-1/explain", ""), 503, "recovering")
+	wantProblem(t, d.send("GET", "/v1/orders/o-1/explain?after=x", ""), 400, "invalid")
+	for _, name := range []string{"after", "wait"} {
+		for _, path := range []string{"/v1/rows/order/o-1", "/v1/dead-letters"} {
+			p := wantProblem(t, d.send("GET", path+"?"+name+"=1", ""), 400, "invalid")
+			if len(p.Errors) != 1 || p.Errors[0].Field != name || !strings.Contains(p.Errors[0].Problem, "always as new as") {
+				t.Errorf("%s with %s is answered with %+v", path, name, p)
+			}
+		}
+	}
 	wantProblem(t, d.send("POST", "/v1/orders/o-1/explain", ""), 405, "method_not_allowed")
 }
 

@@ -104,8 +104,11 @@ func (g *gate) enter(r *http.Request) (leave func(), f *fault) {
 	}
 	held, err := g.await(r)
 	release := func() { g.held.Add(-held) }
-	if errors.Is(err, errFull) {
+	switch {
+	case errors.Is(err, errFull):
 		return release, g.fault("busy", "memory", "Nothing was done. Other requests fill the memory there is for bodies.")
+	case err != nil: // it takes no slot to say so, and many may break off at once, when their connections give way
+		return release, brokenOff(err)
 	}
 	slots, reason := g.requests, "busy"
 	if r.URL.Path == streaming {
@@ -161,15 +164,15 @@ func (s slots) give() {
 // errFull says that there is no memory for more of a body.
 var errFull = errors.New("too many bytes are held")
 
-// await reads the body of r into memory, where its handler finds it, and the error that it broke off with. held is how
-// many bytes that takes. A body that says it is too large is left for its handler to refuse.
+// await reads the body of r into memory, where its handler finds it. held is how many bytes that takes, also of a body that breaks
+// off. One that says it is too large is left for its handler to refuse.
 func (g *gate) await(r *http.Request) (held int64, err error) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > maxBody {
 		return 0, nil
 	}
 	metered := &meteredBody{from: r.Body, gate: g}
 	text, err := io.ReadAll(io.LimitReader(metered, maxBody+1))
-	r.Body = &awaitedBody{text: bytes.NewReader(text), err: err, Closer: r.Body}
+	r.Body = awaitedBody{bytes.NewReader(text), r.Body}
 	return metered.held, err
 }
 
@@ -189,17 +192,8 @@ func (m *meteredBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// awaitedBody is a body that has arrived, as far as it did.
+// awaitedBody is a body that has arrived.
 type awaitedBody struct {
-	text *bytes.Reader
-	err  error // how it broke off, nil if it didn't
+	*bytes.Reader
 	io.Closer
-}
-
-func (b *awaitedBody) Read(p []byte) (int, error) {
-	n, err := b.text.Read(p)
-	if b.err != nil && errors.Is(err, io.EOF) {
-		err = b.err
-	}
-	return n, err
 }

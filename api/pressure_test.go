@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -94,6 +95,9 @@ func TestAFloodIsTurnedAwayAtOnce(t *testing.T) {
 			t.Errorf("under pressure %s is answered with %d", path, w.Code)
 		}
 	}
+	broken := httptest.NewRecorder() // who needs no place isn't turned away for want of one
+	d.http.Handler.ServeHTTP(broken, httptest.NewRequest("POST", "/v1/orders", io.MultiReader(strings.NewReader(goodOrder), iotest.ErrReader(io.ErrUnexpectedEOF))))
+	wantProblem(t, broken, 400, "unreadable")
 	close(log.open)
 	inside.Wait()
 	for range flood {

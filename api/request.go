@@ -26,14 +26,20 @@ func body(r *http.Request) ([]byte, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &fault{code: "too_slow", detail: "Nothing was done.", cause: err}
 	case err != nil:
-		return nil, &fault{code: "unreadable", detail: "Nothing was done. The body broke off.", cause: err}
+		return nil, brokenOff(err)
 	case len(text) > maxBody:
 		return nil, errTooLarge
 	}
 	return text, checkType(r, text)
+}
+
+// brokenOff says that a body did not come to its end.
+func brokenOff(err error) *fault {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &fault{code: "too_slow", detail: "Nothing was done.", cause: err}
+	}
+	return &fault{code: "unreadable", detail: "Nothing was done. The body broke off.", cause: err}
 }
 
 var errTooLarge = &fault{

@@ -1,7 +1,8 @@
 // Package api is what the world sees of Stockflow: JSON over HTTP, errors as problems (RFC 9457).
 //
 // A request is read in full and checked before anything happens; a write is put on its log and acknowledged before
-// anything is answered; and what was decided is read from the tables. The package holds no state of its own.
+// anything is answered; and what was decided is read from the tables. The package holds no state of its own, but for
+// what it has to know of the writes that are under way.
 package api
 
 import (
@@ -27,13 +28,13 @@ func (s *Server) routes() []route {
 		{"POST", "/v1/orders", handle(readPlacement, s.place)},
 		{"GET", "/v1/orders", s.fresh(processors.OrderEvents, handle(s.readOrders, s.listOrders))},
 		{"GET", "/v1/orders/{order_id}", s.row(processors.OrderEvents, handle(readOrderID, s.order), handle(s.asOf(readOrderID), s.orderAt))},
-		{"GET", "/v1/orders/{order_id}/events", handle(s.readTrail("order_id"), s.orderTrail)},
-		{"GET", "/v1/orders/{order_id}/explain", handle(readOrderID, s.explain)},
+		{"GET", "/v1/orders/{order_id}/events", s.fresh(processors.OrderEvents, handle(s.readTrail("order_id"), s.orderTrail))},
+		{"GET", "/v1/orders/{order_id}/explain", s.fresh(processors.OrderEvents, handle(readOrderID, s.explain))},
 		{"POST", "/v1/orders/{order_id}/cancel", handle(readCancel, s.cancel)},
 
 		{"GET", "/v1/inventory", s.fresh(processors.InventoryEvents, handle(s.readInventory, s.listInventory))},
 		{"GET", "/v1/inventory/{sku}", s.row(processors.InventoryEvents, handle(readSKU, s.inventory), handle(s.asOf(readSKU), s.inventoryAt))},
-		{"GET", "/v1/inventory/{sku}/events", handle(s.readTrail("sku"), s.stockTrail)},
+		{"GET", "/v1/inventory/{sku}/events", s.fresh(processors.InventoryEvents, handle(s.readTrail("sku"), s.stockTrail))},
 		{"POST", "/v1/inventory/{sku}/receipts", handle(readReceipt, s.stock)},
 		{"POST", "/v1/inventory/{sku}/adjustments", handle(readAdjustment, s.stock)},
 
@@ -47,6 +48,8 @@ func (s *Server) routes() []route {
 		{"GET", "/v1/notifications", s.fresh(processors.NotificationEvents, handle(s.readNotifications, s.listNotifications))},
 		{"GET", "/v1/notifications/{order_id}", s.row(processors.NotificationEvents, handle(readOrderID, s.notification), handle(s.asOf(readOrderID), s.notificationAt))},
 		{"POST", "/v1/notifications/{order_id}/{kind}/resend", handle(readResend, s.resend)},
+
+		{"GET", "/v1/rows/{table}/{key}", handle(readFolding, s.folded)},
 
 		{"GET", "/openapi.yaml", handle(readNothing, s.openAPI)},
 		{"GET", "/docs", handle(readNothing, s.docs)},

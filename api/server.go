@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"stockflow/codecs"
 	"stockflow/engine"
@@ -52,6 +53,7 @@ type Server struct {
 	stocks    shelf[inventoryState]
 	parcels   shelf[shipmentState]
 	mails     shelf[notificationState]
+	unwritten seldom
 	stopping  context.Context // ends when the server is told to stop
 	stopWaits context.CancelFunc
 }
@@ -78,7 +80,8 @@ func New(c Config) (*Server, error) {
 		gate:    g,
 		emitter: c.Emitter, tables: c.Tables, history: c.History, realm: c.Realm, waitsFor: c.Ready, registry: c.Registry, metrics: m, log: c.Log,
 		orders: orderShelf(c.Tables), stocks: inventoryShelf(c.Tables), parcels: shipmentShelf(c.Tables),
-		mails: notificationShelf(c.Tables),
+		mails:     notificationShelf(c.Tables),
+		unwritten: seldom{sometimes: rate.Sometimes{First: 1, Interval: 10 * time.Second}},
 	}
 	if s.streams, err = newStreams(s.tolds(), c.Registry); err != nil {
 		return nil, err

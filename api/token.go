@@ -164,7 +164,7 @@ func (s *Server) follow(ctx context.Context, t token, target string) error {
 	case errors.As(err, &lagging):
 		return &fault{code: "not_yet", detail: fmt.Sprintf("The time was over before everything could be seen that followed from the write: %v.", lagging)}
 	case errors.Is(err, views.ErrExpired):
-		return &fault{code: "token_expired", detail: "The write was taken in, but so long ago, or so soon before a restart, that it is no longer known what followed from it."}
+		return &fault{code: "token_expired", detail: "The write was taken in, but so long ago, or before a restart, that it is no longer known what followed from it."}
 	}
 	return err
 }

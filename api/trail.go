@@ -61,11 +61,6 @@ func (s *Server) readTrail(name string) func(*http.Request) (trail, error) {
 	return func(r *http.Request) (trail, error) {
 		id, idErr := key(r, name)
 		q := readQuery(r)
-		for _, name := range []string{"after", "wait"} {
-			if q.given.Has(name) {
-				q.wrong(name, "is not for events; they are always as new as their log")
-			}
-		}
 		t := trail{key: id, behind: -1}
 		var err error
 		t.listing, err = listed(s, q, views.Selection[struct{}]{})

@@ -14,7 +14,7 @@ import (
 func (d *decision) enough(quantity int64) string {
 	more := fmt.Sprintf("%s more available", count(d.Short, "unit"))
 	switch {
-	case d.Reason == inventory.RefusalUnknownSKU:
+	case d.Reason == inventory.RefusalUnknownSKU && d.Waiting.Lines == 0:
 		return fmt.Sprintf("a receipt of %s: none was ever received or counted", count(quantity, "unit"))
 	case d.Reason == inventory.RefusalQueueFull:
 		return fmt.Sprintf("a place in the queue, which had all its %d taken; to be served at once, %s", d.Waiting.Lines, more)

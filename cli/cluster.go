@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"stockflow/broker"
+	"stockflow/replay"
 )
 
 // cluster is how brokers of others are reached. Without any, none of the rest may be given.
@@ -97,8 +99,13 @@ func (f securityFlags) identify(c *tls.Config) error {
 	if f.Cert == "" {
 		return nil
 	}
-	if _, err := tls.LoadX509KeyPair(f.Cert, f.Key); err != nil {
+	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+	if err != nil {
 		return fmt.Errorf("--brokers-cert and --brokers-key: %w", err)
+	}
+	// The brokers would refuse it, and most of them don't say why.
+	if wrong := broker.Outdated(&pair, time.Now()); wrong != "" {
+		return fmt.Errorf("--brokers-cert: the certificate in %s %s", f.Cert, wrong)
 	}
 	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
@@ -126,10 +133,21 @@ func (s *Server) checkAccess(ctx context.Context) error {
 		return nil
 	}
 	var groups []string
-	for _, role := range []string{"order", "inventory", "shipment", "notification"} {
-		if s.serve.does(role) {
-			groups = append(groups, role)
+	for _, m := range replay.Machines {
+		if s.serve.does(m.Name) {
+			groups = append(groups, m.Name)
 		}
 	}
 	return broker.CheckAccess(ctx, s.conn, broker.Writing, topics(), groups...)
+}
+
+// groupTables are the tables of the groups that this process's roles are members of, by group.
+func (s *Server) groupTables() map[string]string {
+	tables := map[string]string{}
+	for _, m := range replay.Machines {
+		if s.serve.does(m.Name) {
+			tables[m.Name] = m.Table
+		}
+	}
+	return tables
 }

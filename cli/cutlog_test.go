@@ -38,7 +38,7 @@ func TestALogThatIsNotTheSameIsRefused(t *testing.T) {
 				putBack(t, dir, backup)
 				must(t, os.Remove(filepath.Join(dir, "topics.json")))
 			},
-			[]string{"a log is shorter than what was taken from it", "the store of ", "-table/", "has taken in offset", "and it ends at 0"},
+			[]string{"a log is shorter than what was taken from it", "the store of ", "-table/", "has taken in offset", "and it ends at "},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -49,7 +49,7 @@ func TestALogThatIsNotTheSameIsRefused(t *testing.T) {
 			must(t, os.CopyFS(backup, os.DirFS(filepath.Join(dir, "broker"))))
 			server, client := spawnServer(t, dir)
 			client.want("POST", lampPath+"/receipts", fiveUnits, 200)
-			client.want("POST", "/v1/orders", lampOrder, 201, `"confirmed"`)
+			client.placed(lampOrder, orderPath, `"confirmed"`)
 			must(t, server.Stop())
 			server, _ = spawnServer(t, dir) // whose start remembers where the logs end
 			must(t, server.Stop())

@@ -112,6 +112,25 @@ func TestTheDashboardAsksForWhatThereIs(t *testing.T) {
 	}
 }
 
+// TestEveryMetricIsDocumented in docs/operations.md, with its labels.
+func TestEveryMetricIsDocumented(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(house, "docs", "operations.md"))
+	must(t, err)
+	server, _ := openQuickly(t, t.TempDir())
+	for name, labels := range described(server) {
+		if !strings.HasPrefix(name, "stockflow_") {
+			continue
+		}
+		row := regexp.MustCompile("(?m)^\\| (`stockflow_\\w+`, )*`" + name + "`.*$").FindString(string(text))
+		for _, label := range append(labels, name) {
+			if !strings.Contains(row, "`"+label+"`") {
+				t.Errorf("docs/operations.md has no %s of the metric %s, in %q", label, name, row)
+			}
+		}
+	}
+}
+
 // TestGrafanaFindsItsDashboard: the files that tell it where things are agree with each other, and with the stack.
 func TestGrafanaFindsItsDashboard(t *testing.T) {
 	t.Parallel()

@@ -26,9 +26,10 @@ type deadLetters struct {
 
 // logsAt is where a command finds the logs that it is about.
 type logsAt struct {
-	Data     string        `help:"Data directory of a Stockflow. If it runs, its broker is asked; if not, this process opens the log." default:"./data"`
-	Brokers  []string      `help:"Kafka brokers to ask instead, HOST:PORT,..." placeholder:"HOST:PORT"`
-	Security securityFlags `embed:"" prefix:"brokers-"`
+	Data     string                                                            `help:"Data directory of a Stockflow. If it runs, its broker is asked; if not, this process opens the log." default:"./data"`
+	Brokers  []string                                                          `help:"Kafka brokers to ask instead, HOST:PORT,..." placeholder:"HOST:PORT"`
+	Security securityFlags                                                     `embed:"" prefix:"brokers-"`
+	openLog  func(dir string, opts ...broker.Option) (*broker.Embedded, error) // broker.OpenEmbedded if nil
 }
 
 // run calls do with a way to reach the logs, which ends when do does; access is what do needs of them. A signal ends
@@ -69,7 +70,11 @@ func (l logsAt) open(ctx context.Context, log *slog.Logger) (broker.Connection, 
 	if _, err := os.Stat(filepath.Join(l.Data, "broker")); err != nil {
 		return conn, none, fmt.Errorf("--data: there is no Stockflow's log in %s: %w", l.Data, err)
 	}
-	embedded, err := broker.OpenEmbedded(l.Data, broker.Logger(log))
+	openLog := broker.OpenEmbedded
+	if l.openLog != nil {
+		openLog = l.openLog
+	}
+	embedded, err := openLog(l.Data, broker.Logger(log), broker.Unmerged())
 	if err != nil {
 		return conn, none, err
 	}

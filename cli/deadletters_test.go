@@ -22,16 +22,7 @@ import (
 // typed carries out dead-letters with a command line, and expects its exit code and texts in what it prints.
 func typed(t *testing.T, code int, says []string, args ...string) string {
 	t.Helper()
-	var stdout, stderr strings.Builder
-	if got := run(append([]string{"dead-letters"}, args...), &stdout, &stderr); got != code {
-		t.Errorf("dead-letters %q ends with %d, expected %d: %s%s", args, got, code, stdout.String(), stderr.String())
-	}
-	for _, text := range says {
-		if !strings.Contains(stdout.String()+stderr.String(), text) {
-			t.Errorf("dead-letters %q says %s%s\nexpected %q in it", args, stdout.String(), stderr.String(), text)
-		}
-	}
-	return stdout.String()
+	return told(t, code, says, append([]string{"dead-letters"}, args...)...)
 }
 
 const (

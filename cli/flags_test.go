@@ -59,3 +59,18 @@ func TestTheDefaultsAreShown(t *testing.T) {
 		}
 	}
 }
+
+// told carries out a command line, and expects its exit code and texts in what it prints.
+func told(t *testing.T, code int, says []string, args ...string) string {
+	t.Helper()
+	var stdout, stderr strings.Builder
+	if got := run(args, &stdout, &stderr); got != code {
+		t.Errorf("%q ends with %d, expected %d: %s%s", args, got, code, stdout.String(), stderr.String())
+	}
+	for _, text := range says {
+		if !strings.Contains(stdout.String()+stderr.String(), text) {
+			t.Errorf("%q says %s%s\nexpected %q in it", args, stdout.String(), stderr.String(), text)
+		}
+	}
+	return stdout.String()
+}

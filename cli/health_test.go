@@ -10,11 +10,11 @@ import (
 func TestHealthIsThatOfReadyz(t *testing.T) {
 	t.Parallel()
 	server, client := openQuickly(t, t.TempDir())
-	commanded(t, 0, nil, "health", "--url", client.url)
-	commanded(t, 0, nil, "health", "--url", client.url+"/", "--alive")
+	told(t, 0, nil, "health", "--url", client.url)
+	told(t, 0, nil, "health", "--url", client.url+"/", "--alive")
 	halt(t, server)
-	commanded(t, 1, []string{"connection refused"}, "health", "--url", client.url)
-	commanded(t, 1, []string{"connection refused"}, "health", "--url", client.url, "--alive")
+	told(t, 1, []string{"connection refused"}, "health", "--url", client.url)
+	told(t, 1, []string{"connection refused"}, "health", "--url", client.url, "--alive")
 
 	waits := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/readyz" {
@@ -22,6 +22,6 @@ func TestHealthIsThatOfReadyz(t *testing.T) {
 		}
 	}))
 	defer waits.Close()
-	commanded(t, 1, []string{"is not ready: group order is recovering"}, "health", "--url", waits.URL)
-	commanded(t, 0, nil, "health", "--url", waits.URL, "--alive")
+	told(t, 1, []string{"is not ready: group order is recovering"}, "health", "--url", waits.URL)
+	told(t, 0, nil, "health", "--url", waits.URL, "--alive")
 }

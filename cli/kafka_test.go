@@ -1,13 +1,12 @@
 package cli
 
 import (
-	"flag"
+	"fmt"
 	"testing"
+	"time"
 
 	"stockflow/stand/kafka"
 )
-
-var invoices = flag.Int("invoices", 300, "of the month that are played on Kafka; 0 is all of them")
 
 // TestOnThreeBrokers is the tour of the README on a Kafka of three brokers, and then the real month. Both agree with their
 // ledger, and verify finds that every table is the fold of its log.
@@ -15,25 +14,46 @@ func TestOnThreeBrokers(t *testing.T) {
 	brokers := kafka.Three(t)
 	t.Run("the tour", func(t *testing.T) {
 		defer brokers.Clear()
-		tourOn(t, brokers)
+		tourOn(t, brokers, "kafkajs")
 	})
 	t.Run("the month", func(t *testing.T) {
 		defer brokers.Clear()
-		month := readMonth(t)
-		if 0 < *invoices && *invoices < len(month) {
-			month = month[:*invoices]
-		}
-		server, _ := playTheMonth(t, on(t, brokers), month)
+		server, _ := playTheMonth(t, on(t, brokers), someOf(readMonth(t)))
 		verified(t, server, brokers)
+	})
+	t.Run("many orders at once", func(t *testing.T) {
+		defer brokers.Clear()
+		verified(t, orderAtOnce(t, on(t, brokers)), brokers)
 	})
 }
 
-// TestOnZooKeeper is the tour on the last Kafka that has its metadata there.
-func TestOnZooKeeper(t *testing.T) { tourOn(t, kafka.WithZooKeeper(t)) }
-
-func tourOn(t *testing.T, brokers *kafka.Cluster) {
+// orderAtOnce has many customers order, each one thing after another until it is confirmed, and tells how many a second that are.
+func orderAtOnce(t *testing.T, serve Serve) *Server {
 	t.Helper()
-	verified(t, takeTheTour(t, on(t, brokers)), brokers)
+	const clients, orders, skus = 64, 4_000, 50
+	server, client := start(t, serve)
+	for i := range skus {
+		client.want("POST", fmt.Sprintf("/v1/inventory/sku-%d/receipts", i), `{"quantity":100000}`, 200)
+	}
+	began := time.Now()
+	sideBySide(clients, orders, func(i int) {
+		client.want("POST", "/v1/orders", fmt.Sprintf(`{"order_id":"many-%d","lines":[{"sku":"sku-%d","quantity":1},{"sku":"sku-%d","quantity":2}]}`,
+			i, i%skus, (i+7)%skus), 201, `"confirmed"`)
+	})
+	t.Logf("%.0f orders/s of two lines until they are confirmed, from %d clients", orders/time.Since(began).Seconds(), clients)
+	newQuiet(t, server).wait(t)
+	return server
+}
+
+// TestOnZooKeeper is the tour on the last Kafka that has its metadata there.
+func TestOnZooKeeper(t *testing.T) { tourOn(t, kafka.WithZooKeeper(t), "kafka-node", "kafkajs") }
+
+// tourOn is followed by orders that others write to the log, from the Express app with each of these clients.
+func tourOn(t *testing.T, brokers *kafka.Cluster, clients ...string) {
+	t.Helper()
+	server := takeTheTour(t, on(t, brokers))
+	orderElsewhere(t, server, brokers, clients...)
+	verified(t, server, brokers)
 }
 
 // on is a Stockflow that has its logs there.

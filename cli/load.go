@@ -14,8 +14,8 @@ import (
 	"stockflow/load"
 )
 
-// Load sends the rows of a file to a running Stockflow. It ends with 0 when all were taken, 1 when some were not, and 2
-// when it did not come to the end of the file.
+// Load sends the rows of a file to a running Stockflow. It ends with 0 when all were taken, 1 when some were not or
+// were not decided in time, and 2 when it did not come to the end of the file.
 type Load struct {
 	Kind string `arg:"" help:"What the rows are: orders, or receipts and adjustments of stock." enum:"orders,stock"`
 	File string `arg:"" help:"CSV whose first line names the columns, or NDJSON with one object a line."`
@@ -26,12 +26,12 @@ type Load struct {
 	Separator   string            `help:"Between the columns of CSV." default:","`
 	Rate        float64           `help:"Requests a second at most; 0 is no limit." default:"0"`
 	Concurrency int               `help:"Requests at once. With more than one, orders arrive not quite in the order of the file." default:"16"`
-	NoWait      bool              `help:"Don't wait for the outcome of each order."`
-	Patience    time.Duration     `help:"How long a row is sent again that Stockflow can't take." default:"5m"`
+	NoWait      bool              `help:"Don't wait for the outcome of each order: it counts as pending, and the load doesn't hear of what is refused later."`
+	Patience    time.Duration     `help:"How long a row is sent again that Stockflow can't take or has not decided. What is not decided by then counts as pending." default:"5m"`
 	Batch       string            `help:"Under another name, rows without an id count again." placeholder:"NAME"`
-	Rejects     string            `help:"Where the rows go that were not taken." placeholder:"FILE.rejects.csv"`
+	Rejects     string            `help:"Where the rows go that were not taken, or not decided in time." placeholder:"FILE.rejects.csv"`
 	Progress    string            `help:"Where it is written how far the file is loaded." placeholder:"FILE.progress"`
-	Restart     bool              `help:"Begin at the beginning of the file, whatever was loaded before."`
+	Restart     bool              `help:"Begin at the beginning of the file, whatever was loaded before. A row of stock counts again if its SKU has had 100 or more other movements with an id or a key since."`
 	JSON        bool              `help:"Print the summary as JSON." name:"json"`
 }
 
@@ -68,7 +68,7 @@ func (l Load) Run(stdout io.Writer, k *kong.Kong) error {
 	case err != nil:
 		return withCode{2, err}
 	case !summary.AllTaken():
-		return withCode{1, fmt.Errorf("%d rows were not taken; they are in %s with the reasons", summary.BadRows+summary.RefusedRows, summary.Rejects)}
+		return withCode{1, errors.New(summary.LeftOut())}
 	}
 	return nil
 }

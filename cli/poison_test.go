@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -259,25 +258,17 @@ func (m *mill) wantPages(n int) {
 // rewind makes all groups begin at the first message again, with the rows that they have.
 func rewind(t *testing.T, dir string) {
 	t.Helper()
-	b, err := broker.OpenEmbedded(dir, broker.Unsynced(), broker.Logger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	client, err := b.Connection().Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
-	for _, log := range processors.Logs {
-		starts, err := admin.ListStartOffsets(t.Context(), log)
-		if err != nil {
-			t.Fatal(err)
+	opened(t, dir, func(_ broker.Connection, client *kgo.Client) {
+		admin := kadm.NewClient(client)
+		for _, log := range processors.Logs {
+			starts, err := admin.ListStartOffsets(t.Context(), log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			group := strings.TrimSuffix(log, "-events")
+			if committed, err := admin.CommitOffsets(t.Context(), group, starts.Offsets()); err != nil || committed.Error() != nil {
+				t.Fatal(err, committed.Error())
+			}
 		}
-		group := strings.TrimSuffix(log, "-events")
-		if committed, err := admin.CommitOffsets(t.Context(), group, starts.Offsets()); err != nil || committed.Error() != nil {
-			t.Fatal(err, committed.Error())
-		}
-	}
+	})
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"flag"
 	"os"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -10,8 +11,14 @@ import (
 )
 
 // TestMain is where a process of the tests begins. There are more tests side by side than there are
-// processors, as most of them wait: for the disk, or for answers.
+// processors, as most of them wait: for the disk, or for answers. Memory there is enough, so the collector is to take less time.
 func TestMain(m *testing.M) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+		if err := os.Setenv("GOGC", "400"); err != nil { // for verify and replay, which would set it for all, and for processes
+			panic(err)
+		}
+	}
 	if slowed == 1 { // under the race detector they have enough to do
 		if err := flag.Set("test.parallel", "5"); err != nil { // what the command line says comes after it
 			panic(err)

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -26,7 +27,7 @@ type replayTables struct {
 	DryRun bool     `help:"Say which rows would change, and change nothing." name:"dry-run"`
 	Yes    bool     `help:"Don't ask."`
 	JSON   bool     `help:"Print the result as JSON, one object a line: each row that changes, then the summary." name:"json"`
-	Work   string   `help:"Directory for what is folded meanwhile, about as large as the tables; the system's for temporary files if left out." placeholder:"DIR"`
+	Work   string   `help:"Directory for what is folded meanwhile and does not fit into memory, about as large as the tables; the system's for temporary files if left out." placeholder:"DIR"`
 
 	terminal *os.File // nil is standard input
 	running  bool     // another process has Data open: one that processes nothing, or it is refused
@@ -62,24 +63,46 @@ func (c replayTables) Run(stdout io.Writer, k *kong.Kong, log *slog.Logger) erro
 			return err
 		}
 	}
-	return c.run(log, broker.Writing, func(ctx context.Context, conn broker.Connection) error {
-		if err := c.prepare(ctx, conn, log); err != nil {
+	release, err := c.hold()
+	if err != nil {
+		return err
+	}
+	defer frugal()()
+	return errors.Join(c.run(log, broker.Writing, func(ctx context.Context, conn broker.Connection) error {
+		return c.rebuild(ctx, conn, machines, stdout, k.Stderr, log)
+	}), release())
+}
+
+// hold takes the data directory, whose stores are thrown away in the end, before anything is written: while somebody has it open
+// they can't be. With an embedded broker the log's lock holds it.
+func (c replayTables) hold() (release func() error, err error) {
+	if _, err := os.Stat(c.Data); len(c.Brokers) == 0 || c.DryRun || errors.Is(err, os.ErrNotExist) {
+		return func() error { return nil }, nil
+	}
+	release, err = broker.Hold(c.Data)
+	if err != nil {
+		return nil, fmt.Errorf("nothing was changed: %w", err)
+	}
+	return release, nil
+}
+
+func (c replayTables) rebuild(ctx context.Context, conn broker.Connection, machines []replay.Machine, stdout, stderr io.Writer, log *slog.Logger) error {
+	if err := c.prepare(ctx, conn, log); err != nil {
+		return err
+	}
+	r := replay.Rebuilding{Conn: conn, Machines: machines, Dir: c.Work, DryRun: c.DryRun, Progress: &replay.Progress{}, Each: c.each(stdout)}
+	stop := watch(r.Progress.Done, stderr, "folding")
+	result, err := r.Rebuild(ctx)
+	stop()
+	if err != nil {
+		return err
+	}
+	if !c.DryRun {
+		if err := c.finish(ctx, conn, machines); err != nil {
 			return err
 		}
-		r := replay.Rebuilding{Conn: conn, Machines: machines, Dir: c.Work, DryRun: c.DryRun, Progress: &replay.Progress{}, Each: c.each(stdout)}
-		stop := watch(r.Progress, k.Stderr, "folding")
-		result, err := r.Rebuild(ctx)
-		stop()
-		if err != nil {
-			return err
-		}
-		if !c.DryRun {
-			if err := c.finish(ctx, conn, machines); err != nil {
-				return err
-			}
-		}
-		return c.tell(stdout, result)
-	})
+	}
+	return c.tell(stdout, result)
 }
 
 // confirm asks whether to go on, on a terminal.
@@ -98,7 +121,8 @@ func (c replayTables) confirm(stdout io.Writer, machines []replay.Machine) error
 	return asked(in, stdout, "rebuild "+strings.Join(names, ", "), "nothing was changed")
 }
 
-// prepare makes the topics of tables that are gone, and insists that the logs are those that were there before.
+// prepare makes the topics of tables that are gone, and insists that the logs are those that were there before, and the dead
+// letters too: they alone tell which messages were refused for an origin that lay beyond its log.
 func (c replayTables) prepare(ctx context.Context, conn broker.Connection, log *slog.Logger) error {
 	partitions, err := partitionsOf(ctx, conn)
 	if err != nil {
@@ -109,7 +133,7 @@ func (c replayTables) prepare(ctx context.Context, conn broker.Connection, log *
 			return err
 		}
 	}
-	warnings, err := broker.CheckIdentity(ctx, conn, c.remembered(), topicsOf(broker.Log))
+	warnings, err := broker.CheckIdentity(ctx, conn, c.remembered(), topicsOf(broker.Log, broker.Letters))
 	for _, w := range warnings {
 		log.Warn(w)
 	}
@@ -118,28 +142,21 @@ func (c replayTables) prepare(ctx context.Context, conn broker.Connection, log *
 
 func (c replayTables) remembered() string { return filepath.Join(c.Data, topicsFile) }
 
-// finish makes the topics of the tables that were rebuilt the ones that are remembered, and no others: of a table that was lost
-// too and not rebuilt, serve has to say so, and throws away the stores on disk, which may be of
-// others: they are read again from the changelogs.
+// finish makes the topics of the tables that were rebuilt the ones that are remembered, and no others: of a table that was lost too
+// and not rebuilt, serve has to say so. It throws away the stores on disk, which may be of others: they are read again from the
+// changelogs.
 func (c replayTables) finish(ctx context.Context, conn broker.Connection, machines []replay.Machine) error {
 	if _, err := os.Stat(c.Data); c.running || errors.Is(err, os.ErrNotExist) {
 		return nil // who follows a changelog takes the rows in as they come
 	}
-	release := func() error { return nil }
-	if len(c.Brokers) > 0 { // or else the log's lock holds it
-		var err error
-		if release, err = broker.Hold(c.Data); err != nil {
-			return err
-		}
-	}
 	for _, m := range machines {
 		for _, stores := range []string{"processors", "views"} {
 			if err := os.RemoveAll(filepath.Join(c.Data, stores, m.Table)); err != nil {
-				return errors.Join(err, release())
+				return err
 			}
 		}
 	}
-	return errors.Join(broker.Remember(ctx, conn, c.remembered(), tablesOf(machines)), release())
+	return broker.Remember(ctx, conn, c.remembered(), tablesOf(machines))
 }
 
 // tablesOf are the topics of the tables of machines.
@@ -151,11 +168,11 @@ func tablesOf(machines []replay.Machine) []broker.Topic {
 	return some
 }
 
-// topicsOf are the topics of a kind.
-func topicsOf(kind broker.Kind) []broker.Topic {
+// topicsOf are the topics of some kinds.
+func topicsOf(kinds ...broker.Kind) []broker.Topic {
 	var some []broker.Topic
 	for _, t := range topics() {
-		if t.Kind == kind {
+		if slices.Contains(kinds, t.Kind) {
 			some = append(some, t)
 		}
 	}
@@ -198,6 +215,10 @@ func (c replayTables) tell(stdout io.Writer, r *replay.Rebuilt) error {
 		for p, cut := range t.Cuts {
 			if cut.Found {
 				fmt.Fprintf(&text, "  %d: no offset was committed; processing goes on at %d\n", p, cut.Offset)
+			}
+			if cut.Unlettered > 0 {
+				fmt.Fprintf(&text, "  %d: messages that can't be taken have no dead letter, %d of them, the first at offset %d; replay doesn't make any, "+
+					"and verify goes on to name them\n", p, cut.Unlettered, cut.FirstUnlettered)
 			}
 		}
 	}

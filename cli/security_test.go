@@ -6,9 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -93,9 +95,9 @@ func TestEverythingOverTLSWithALogin(t *testing.T) {
 		if command == "replay --all --dry-run" {
 			halt(t, server)
 		}
-		commanded(t, 0, nil, append(strings.Fields(command), s.args()...)...)
+		told(t, 0, nil, append(strings.Fields(command), s.args()...)...)
 	}
-	commanded(t, 0, nil, append([]string{"replay", "--all", "--yes", "--data", dir}, s.args()...)...)
+	told(t, 0, nil, append([]string{"replay", "--all", "--yes", "--data", dir}, s.args()...)...)
 }
 
 // TestTheEnvironmentAndTheFileTellHowToLogIn has the same flags in both.
@@ -105,11 +107,11 @@ func TestTheEnvironmentAndTheFileTellHowToLogIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commanded(t, 0, []string{"9 of them missing"}, "topics", "--config", written(t, string(text)))
+	told(t, 0, []string{"9 of them missing"}, "topics", "--config", written(t, string(text)))
 	for name, value := range s.settings() {
 		t.Setenv("STOCKFLOW_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")), value)
 	}
-	commanded(t, 0, []string{"9 of them missing"}, "topics")
+	told(t, 0, []string{"9 of them missing"}, "topics")
 }
 
 // TestServeEndsAtOnceWhereItMayNot says why, and doesn't try again.
@@ -119,11 +121,13 @@ func TestServeEndsAtOnceWhereItMayNot(t *testing.T) {
 	serve := func(says []string, change ...string) {
 		t.Helper()
 		args := append([]string{"serve", "--http=127.0.0.1:0", "--data", t.TempDir()}, s.args()...)
-		commanded(t, 1, says, append(args, change...)...)
+		told(t, 1, says, append(args, change...)...)
 	}
 	serve([]string{`login of "stockflow" by SCRAM-SHA-512`}, "--brokers-password-file", written(t, "guess"))
 	serve([]string{"authority that isn't trusted"}, "--brokers-ca", stand.NewAuthority(t).File)
 	serve([]string{"for another name"}, "--brokers-server-name=elsewhere")
+	late := stand.NewAuthority(t).Sign("late", time.Now().Add(-time.Hour))
+	serve([]string{"--brokers-cert: the certificate in " + late.Cert + " has expired at "}, "--brokers-cert", late.Cert, "--brokers-key", late.Key)
 
 	s = newSecured(t, aclsNeeded()[1:]) // no READ on order-events: it says so before and after it is made
 	serve([]string{"User:stockflow", "READ on topic order-events"})
@@ -131,6 +135,54 @@ func TestServeEndsAtOnceWhereItMayNot(t *testing.T) {
 	all := aclsNeeded()
 	s = newSecured(t, all[:len(all)-2])
 	serve([]string{"READ on group shipment, READ on group notification"})
+}
+
+// TestAWrongPasswordIsNoStorm: whoever knocks again and again with a wrong password is locked out, and hides what others do. Where the broker
+// says that it is wrong, as Kafka does, it is tried once. A broker that hangs up instead may have been broken off; it is tried again a few times, and not for ever.
+func TestAWrongPasswordIsNoStorm(t *testing.T) {
+	t.Parallel()
+	guess := written(t, "guess")
+	for how, test := range map[string]struct {
+		answers bool
+		most    int32
+	}{"answered": {true, 1}, "hung up on": {false, 10}} {
+		for _, command := range []string{"serve --http=127.0.0.1:0 --data=", "verify", "topics"} {
+			for _, mechanism := range []string{"plain", "scram-sha-512"} {
+				t.Run(mechanism+" "+how+" "+command[:5], func(t *testing.T) {
+					t.Parallel()
+					cluster := newKafka(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "stockflow", "secret"), kfake.Superuser("SCRAM-SHA-512", "stockflow", "secret"))
+					logins := loginsOf(cluster, test.answers)
+					command := strings.ReplaceAll(command, "--data=", "--data="+t.TempDir())
+					args := append(strings.Fields(command), "--brokers="+strings.Join(cluster.ListenAddrs(), ","),
+						"--brokers-sasl="+mechanism, "--brokers-user=stockflow", "--brokers-password-file="+guess)
+					var stdout, stderr strings.Builder
+					if code := run(args, &stdout, &stderr); code == 0 || !strings.Contains(stderr.String(), `login of "stockflow" by `) {
+						t.Errorf("it ends with %d and says %s", code, stderr.String())
+					}
+					if n := logins.Load(); n < 1 || n > test.most {
+						t.Errorf("it tried to log in %d times, expected at most %d", n, test.most)
+					}
+				})
+			}
+		}
+	}
+}
+
+// loginsOf counts the logins that are begun at a cluster. With answers it says of each that it is wrong; kfake hangs up by itself.
+func loginsOf(cluster *kfake.Cluster, answers bool) *atomic.Int32 {
+	var begun atomic.Int32
+	cluster.ControlKey(int16(kmsg.SASLHandshake), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		begun.Add(1)
+		return nil, nil, false
+	})
+	cluster.ControlKey(int16(kmsg.SASLAuthenticate), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		answer := r.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		answer.ErrorCode = kerr.SaslAuthenticationFailed.Code
+		return answer, nil, answers
+	})
+	return &begun
 }
 
 func TestSecurityFlagsThatMakeNoSense(t *testing.T) {

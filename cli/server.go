@@ -154,6 +154,9 @@ func (s *Server) openTopics(ctx context.Context) error {
 	if err := s.checkAccess(ctx); err != nil { // of topics that exist
 		return err
 	}
+	if err := broker.CheckTables(ctx, s.conn, s.groupTables()); err != nil {
+		return err
+	}
 	n, warnings, err := broker.Ensure(ctx, s.conn, topics(), s.serve.Partitions)
 	if err != nil {
 		return err
@@ -290,9 +293,7 @@ func (s *Server) Embedded() *broker.Embedded { return s.embedded }
 func (s *Server) Waiting() []string {
 	var lines []string
 	if s.emitter != nil {
-		if err := s.emitter.Reach(); err != nil {
-			lines = append(lines, fmt.Sprintf("the broker can't be reached: %v", err))
-		}
+		lines = append(lines, s.emitter.Waiting()...)
 	}
 	if s.embedded != nil {
 		if err := s.embedded.Room(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -140,9 +141,14 @@ func repeatable(path, body string) bool {
 // to wait for the outcome, and insists on it where it may.
 func (s *shop) want(method, path, body string, status int, texts ...string) row {
 	s.t.Helper()
-	a := s.send(method, path, body, "Prefer: wait=10")
-	if a.status != status && repeatable(path, body) {
-		a, _ = s.insist(method, path, body, "Prefer: wait=10")
+	headers := []string{"Prefer: wait=10"}
+	moves := strings.HasSuffix(path, "/receipts") || strings.HasSuffix(path, "/adjustments")
+	if moves { // which count each time, but for their keys
+		headers = append(headers, fmt.Sprint("Idempotency-Key: want-", keys.Add(1)))
+	}
+	a := s.send(method, path, body, headers...)
+	if a.status != status && (moves || repeatable(path, body)) {
+		a, _ = s.insist(method, path, body, headers...)
 	}
 	if a.status != status {
 		s.t.Errorf("%s %s %s is answered with %d %s, expected %d", method, path, body, a.status, a.text, status)
@@ -154,6 +160,9 @@ func (s *shop) want(method, path, body string, status int, texts ...string) row 
 	}
 	return s.row(a)
 }
+
+// keys numbers what is sent with a key of its own.
+var keys atomic.Int64
 
 // wantStock expects the numbers of a SKU.
 func (s *shop) wantStock(sku string, onHand, reserved int64) {
@@ -177,6 +186,12 @@ func (s *shop) row(a answer) row {
 func (s *shop) look(path string) row {
 	s.t.Helper()
 	return s.want("GET", path, "", 200)
+}
+
+// placed places an order, and waits until its shipment is scheduled too and it knows of that: then it is at rest.
+func (s *shop) placed(order, path string, texts ...string) {
+	s.t.Helper()
+	s.want("GET", path+"?wait=30&after="+s.send("POST", "/v1/orders", order).header.Get("Stockflow-Token"), "", 200, texts...)
 }
 
 // asJSON writes a body.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,10 +9,17 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net/http"
+	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/alecthomas/kong"
+
+	"stockflow/api"
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/replay"
@@ -23,12 +31,13 @@ type show struct {
 	logsAt `embed:""`
 	Table  string `arg:"" help:"order, inventory, shipment or notification."`
 	Key    string `arg:"" help:"An order's id, or a SKU."`
+	URL    string `help:"The running Stockflow to ask over HTTP. If left out, that of --data; with --brokers, none: the key's partition is read." name:"url"`
 	At     string `help:"As it was: a time such as 2026-01-05T09:30:00Z, or an offset of the key's partition, after whose message it is." placeholder:"TIME|OFFSET"`
 	JSON   bool   `help:"As one JSON object." name:"json"`
 }
 
 // Run folds the row again from its log.
-func (c show) Run(stdout io.Writer, log *slog.Logger) error {
+func (c show) Run(stdout io.Writer, k *kong.Kong, log *slog.Logger) error {
 	machines, err := replay.Choose(c.Table)
 	if err != nil {
 		return err
@@ -41,45 +50,82 @@ func (c show) Run(stdout io.Writer, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	dir := c.historyDir() // before this process opens the directory itself
+	server, err := c.asks() // before this process opens the directory itself
+	if err != nil {
+		return err
+	}
+	row, found, err := at.ask(context.Background(), server, m, c.Key)
+	switch {
+	case err != nil && c.URL != "":
+		return fmt.Errorf("--url: %w", err)
+	case found:
+		return c.print(stdout, row)
+	}
+	dir := c.historyDir()
 	return c.run(log, broker.Reading, func(ctx context.Context, conn broker.Connection) error {
-		row, err := c.recall(ctx, conn, m, dir, log)
+		past, err := c.recall(ctx, conn, m, dir, k.Stderr, log)
 		if err != nil {
 			return err
 		}
-		defer row.Close() //nolint:errcheck // nothing is lost with it
-		found, err := at.of(row)
+		defer past.Close() //nolint:errcheck // nothing is lost with it
+		found, err := at.of(past)
 		if err != nil {
 			return c.inWords(err)
 		}
 		if found.Row == nil {
 			return c.inWords(&history.Unborn{})
 		}
-		return c.print(stdout, m, found)
+		row, err := api.Folded(m, c.Key, found)
+		if err != nil {
+			return err
+		}
+		return c.print(stdout, row)
 	})
 }
 
+// asks is where a running Stockflow can be asked, "" if there is none.
+func (c show) asks() (string, error) {
+	if c.URL != "" || len(c.Brokers) > 0 {
+		return strings.TrimSuffix(c.URL, "/"), nil
+	}
+	return servedAt(c.Data)
+}
+
+// ask asks a running Stockflow, whose history has the row without reading the log. It may have none, or not be ready, or
+// have no such row: whoever reads the log then finds out what it is, and says so.
+func (p point) ask(ctx context.Context, at string, m replay.Machine, key string) (row api.FoldedRow, found bool, err error) {
+	if at == "" {
+		return row, false, nil
+	}
+	when := ""
+	switch {
+	case p.offset >= 0:
+		when = fmt.Sprintf("?offset=%d", p.offset)
+	case p.at != math.MaxInt64:
+		when = fmt.Sprintf("?at=%d", p.at)
+	}
+	status, body, err := serving{url: at}.ask(ctx, "/v1/rows/"+m.Name+"/"+url.PathEscape(key)+when)
+	if err != nil || status != http.StatusOK {
+		return row, false, err
+	}
+	err = json.Unmarshal(body, &row)
+	return row, err == nil, err
+}
+
 // recall reads what the log has of the key. A directory that nobody runs on has its history; of others, the partition of
-// the key is read from its beginning.
-func (c show) recall(ctx context.Context, conn broker.Connection, m replay.Machine, dir string, log *slog.Logger) (*history.Single, error) {
+// the key is read from its beginning, which is shown on stderr if it takes its time.
+func (c show) recall(ctx context.Context, conn broker.Connection, m replay.Machine, dir string, stderr io.Writer, log *slog.Logger) (*history.Single, error) {
 	n, err := partitionsOf(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	told := time.Now()
+	var read, end atomic.Int64
+	defer watch(func() (done, all int64) { return read.Load(), end.Load() }, stderr, "reading "+m.Log)()
 	return history.Recall(ctx, conn, history.Question{
 		Machine: m, Key: c.Key, Partitions: n, Dir: dir, Log: log.Warn,
-		Progress: func(name string, read, end int64) {
-			if time.Since(told) > progressAfter {
-				told = time.Now()
-				log.Info("reading a partition from its beginning", "log", name, "read", read, "of", end)
-			}
-		},
+		Progress: func(done, all int64) { read.Store(done); end.Store(all) },
 	})
 }
-
-// progressAfter is how long a command is silent while it reads.
-const progressAfter = 2 * time.Second
 
 // historyDir is where the history is, "" if a process runs on it or it is elsewhere.
 func (c show) historyDir() string {
@@ -139,28 +185,17 @@ func (c show) inWords(err error) error {
 
 func logTime(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// shownRow is a row for programs.
-type shownRow struct {
-	Table     string          `json:"table"`
-	Key       string          `json:"key"`
-	Log       string          `json:"log"`
-	Partition int32           `json:"partition"`
-	Offset    int64           `json:"offset"` // of the last message of the key up to then
-	At        string          `json:"at"`
-	Row       json.RawMessage `json:"row"`
-}
-
-func (c show) print(stdout io.Writer, m replay.Machine, found history.Moment) error {
-	text, err := m.Show(found.Row)
-	if err != nil {
-		return err
-	}
+func (c show) print(stdout io.Writer, row api.FoldedRow) error {
 	if c.JSON {
 		lines := json.NewEncoder(stdout)
 		lines.SetIndent("", "  ")
-		return lines.Encode(shownRow{m.Table, c.Key, found.Log, found.Partition, found.Offset, logTime(found.At), text})
+		return lines.Encode(row)
 	}
-	fmt.Fprintf(stdout, "%-9s %s\n%-9s %s\n%-9s %s/%d/%d, %s\n%s\n", "table", m.Table, "key", printable(c.Key),
-		"after", found.Log, found.Partition, found.Offset, logTime(found.At), text)
+	text := new(bytes.Buffer)
+	if err := json.Indent(text, row.Row, "", "  "); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%-9s %s\n%-9s %s\n%-9s %s/%d/%d, %s\n%s\n", "table", row.Table, "key", printable(c.Key),
+		"after", row.Log, row.Partition, row.Offset, row.At, text)
 	return nil
 }

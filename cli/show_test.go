@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"stockflow/api"
 )
 
 // shows carries out show with a command line, and expects its exit code and a text in what it prints.
@@ -30,12 +32,17 @@ func TestRowsAreShownNowAndAsTheyWere(t *testing.T) {
 	for i := range 70 {
 		client.want("POST", "/v1/inventory/lamp/receipts", fmt.Sprintf(`{"quantity":%d}`, i+1), 200)
 	}
-	client.want("POST", "/v1/orders", `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":2}]}`, 201)
+	client.placed(lampOrder, orderPath, `"version":2`)
 	brokers := "--brokers=" + server.conn.Brokers[0]
 	running := tellAll(t, data)
 	if by := tellAll(t, brokers); by != running {
 		t.Errorf("by the broker's address the rows are %s, expected %s", by, running)
 	}
+	nobody := "--brokers=127.0.0.1:1" // so that it is HTTP that has them
+	if asked := tellAll(t, nobody, "--url=http://"+server.HTTPAddr()+"/"); asked != running {
+		t.Errorf("over HTTP the rows are %s, expected %s", asked, running)
+	}
+	shows(t, 1, "--url: ", "order", "o-1", nobody, "--url=http://127.0.0.1:1")
 	halt(t, server)
 	if stopped := tellAll(t, data); stopped != running {
 		t.Errorf("on a stopped directory the rows are %s, expected %s", stopped, running)
@@ -65,20 +72,21 @@ func TestRowsAreShownNowAndAsTheyWere(t *testing.T) {
 }
 
 // tellAll returns what is told of the rows of two tables, now and at some offsets.
-func tellAll(t *testing.T, where string) string {
+func tellAll(t *testing.T, where ...string) string {
 	t.Helper()
 	var all strings.Builder
-	shows(t, 0, "after     inventory-events/", "inventory", "lamp", where)
+	shows(t, 0, "after     inventory-events/", append([]string{"inventory", "lamp"}, where...)...)
 	for _, args := range [][]string{
 		{"inventory", "lamp"}, {"order-table", "o-1"}, {"inventory", "lamp", "--at=0"}, {"inventory", "lamp", "--at=40"}, {"inventory", "lamp", "--at=64"},
 	} {
-		text := shows(t, 0, `"row": {`, append(args, "--json", where)...)
-		var row shownRow
+		args = append(append(args, "--json"), where...)
+		text := shows(t, 0, `"row": {`, args...)
+		var row api.FoldedRow
 		if err := json.Unmarshal([]byte(text), &row); err != nil {
 			t.Errorf("%q is no JSON: %v", text, err)
 		}
 		if at := "--at=" + row.At; args[0] == "order-table" {
-			shows(t, 0, `"row": {`, append(args, "--json", where, at)...)
+			shows(t, 0, `"row": {`, append(args, at)...)
 		}
 		all.WriteString(text)
 	}

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -72,9 +74,9 @@ func TestTheStackHasWhatItsProfilesSay(t *testing.T) {
 	}
 }
 
-var pinned = regexp.MustCompile(`^[a-z0-9./-]+:v?[0-9]+\.[0-9.]+(-[a-z]+)?$`)
+var pinned = regexp.MustCompile(`^[a-z0-9./-]+:v?[0-9]+\.[0-9]+\.[0-9]+(-[a-z]+)?$`)
 
-// TestTheStackIsPinned: images have versions, and Kafka's are those that the tests run.
+// TestTheStackIsPinned: images have whole versions, as shorter ones move, and Kafka's are those that the tests run.
 func TestTheStackIsPinned(t *testing.T) {
 	t.Parallel()
 	inStack(t, func(t *testing.T, _ *types.Project, s types.ServiceConfig) {
@@ -303,6 +305,66 @@ func assignments(t *testing.T, name string) map[string]string {
 	return all
 }
 
+// haproxySections are the sections of HAProxy's configuration by their name, as "backend ready", with the words of each line.
+func haproxySections(t *testing.T) map[string][][]string {
+	t.Helper()
+	sections, name := map[string][][]string{}, ""
+	for line := range strings.Lines(text(t, "stack/haproxy.cfg")) {
+		switch words := strings.Fields(line); {
+		case len(words) == 0 || strings.HasPrefix(words[0], "#"):
+		case !strings.HasPrefix(line, " "):
+			name = strings.Join(words, " ")
+		default:
+			sections[name] = append(sections[name], words)
+		}
+	}
+	return sections
+}
+
+// TestTheProxyFallsBackOnThoseWhoAreAlive: it prefers who is ready, and while nobody is, whoever is alive answers for himself. Both are
+// all the Stockflows there are.
+func TestTheProxyFallsBackOnThoseWhoAreAlive(t *testing.T) {
+	t.Parallel()
+	sections, want := haproxySections(t), map[string]bool{}
+	for _, s := range loadStack(t, "cluster").Services {
+		if isStockflow(s) {
+			_, port, _ := net.SplitHostPort(*s.Environment["STOCKFLOW_HTTP"])
+			want[s.Name+":"+port] = true
+		}
+	}
+	for backend, check := range map[string]string{"ready": "/readyz", "alive": "/livez"} {
+		servers, asks := map[string]bool{}, ""
+		for _, words := range sections["backend "+backend] {
+			switch words[0] {
+			case "server":
+				servers[words[2]] = true
+			case "option":
+				asks = words[len(words)-1]
+			}
+		}
+		if !maps.Equal(servers, want) || asks != check {
+			t.Errorf("backend %s has %v and asks %q, expected %v and %s", backend, servers, asks, want, check)
+		}
+	}
+	var chosen []string
+	for _, words := range sections["frontend http"] {
+		if strings.HasSuffix(words[0], "_backend") {
+			chosen = append(chosen, strings.Join(words, " "))
+		}
+	}
+	if want := []string{"use_backend alive if { nbsrv(ready) eq 0 }", "default_backend ready"}; !slices.Equal(chosen, want) {
+		t.Errorf("a request goes to %q, expected %q", chosen, want)
+	}
+}
+
+// TestTheProxyTakesItsConfiguration asks HAProxy itself, where there is one.
+func TestTheProxyTakesItsConfiguration(t *testing.T) {
+	t.Parallel()
+	if out, err := exec.Command(installed(t, "haproxy"), "-c", "-f", filepath.Join(house, "stack", "haproxy.cfg")).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestTheImage is built with the Go of go.mod, runs as nobody in particular, and is started and asked by commands that there are.
 func TestTheImage(t *testing.T) {
 	file := text(t, "Dockerfile")
@@ -312,7 +374,7 @@ func TestTheImage(t *testing.T) {
 		}
 	}
 	wanted := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(text(t, "go.mod"))[1]
-	if !strings.Contains(file, "FROM golang:"+wanted+".") {
+	if !regexp.MustCompile(`(?m)^FROM golang:` + regexp.QuoteMeta(wanted) + `\.\d+ AS build$`).MatchString(file) {
 		t.Errorf("it isn't built with Go %s", wanted)
 	}
 	for _, line := range []string{`CMD \["/stockflow", "(\w+)"\]`, `(?m)^CMD \["(\w+)"\]`} {

@@ -14,21 +14,6 @@ import (
 	"stockflow/processors"
 )
 
-// commanded carries out a command line, and expects its exit code and texts in what it prints.
-func commanded(t *testing.T, code int, says []string, args ...string) string {
-	t.Helper()
-	var stdout, stderr strings.Builder
-	if got := run(args, &stdout, &stderr); got != code {
-		t.Errorf("%q ends with %d, expected %d: %s%s", args, got, code, stdout.String(), stderr.String())
-	}
-	for _, text := range says {
-		if !strings.Contains(stdout.String()+stderr.String(), text) {
-			t.Errorf("%q says %s%s\nexpected %q in it", args, stdout.String(), stderr.String(), text)
-		}
-	}
-	return stdout.String()
-}
-
 // newKafka starts a broker that isn't embedded.
 func newKafka(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
@@ -45,12 +30,12 @@ func TestTopicsBeforeAndAfterTheFirstStart(t *testing.T) {
 	t.Parallel()
 	conn := broker.Connection{Brokers: newKafka(t).ListenAddrs()}
 	ask := []string{"topics", "--brokers", strings.Join(conn.Brokers, ",")}
-	commanded(t, 0, []string{"9 topics, 9 of them missing; 0 settings refused", "made by the next serve"}, append(ask, "--partitions=4")...)
+	told(t, 0, []string{"9 topics, 9 of them missing; 0 settings refused", "made by the next serve"}, append(ask, "--partitions=4")...)
 
 	if _, _, err := broker.Ensure(t.Context(), conn, topics(), 4); err != nil {
 		t.Fatal(err)
 	}
-	shown := commanded(t, 0, []string{"0 of them missing; 0 settings refused, 0 warnings", "min.compaction.lag.ms"}, ask...)
+	shown := told(t, 0, []string{"0 of them missing; 0 settings refused, 0 warnings", "min.compaction.lag.ms"}, ask...)
 	if strings.Contains(shown, "REFUSED") || !strings.Contains(shown, "LogAppendTime") {
 		t.Errorf("it says %s", shown)
 	}
@@ -58,7 +43,7 @@ func TestTopicsBeforeAndAfterTheFirstStart(t *testing.T) {
 	alter(t, conn, processors.OrderEvents, "retention.ms", "1000")
 	alter(t, conn, processors.OrderTable, "cleanup.policy", "delete")
 	alter(t, conn, engine.Letters, "retention.ms", "1000")
-	commanded(t, 1, []string{"REFUSED: what is old would be deleted", "2 settings refused, 1 warnings", "serve refuses to start"}, ask...)
+	told(t, 1, []string{"REFUSED: what is old would be deleted", "2 settings refused, 1 warnings", "serve refuses to start"}, ask...)
 	var all struct {
 		Topics []struct {
 			Topic    string
@@ -67,7 +52,7 @@ func TestTopicsBeforeAndAfterTheFirstStart(t *testing.T) {
 		}
 		Refused, Warnings int
 	}
-	text := commanded(t, 1, nil, append(ask, "--json")...)
+	text := told(t, 1, nil, append(ask, "--json")...)
 	if err := json.Unmarshal([]byte(text), &all); err != nil || all.Refused != 2 || all.Warnings != 1 || len(all.Topics) != 9 {
 		t.Fatalf("%v: %s", err, text)
 	}
@@ -103,10 +88,10 @@ func alter(t *testing.T, conn broker.Connection, topic, name, value string) {
 func TestTopicsOfADirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	commanded(t, 2, []string{"there is no Stockflow's log"}, "topics", "--data", dir)
-	commanded(t, 2, []string{"--partitions"}, "topics", "--partitions=0")
+	told(t, 2, []string{"there is no Stockflow's log"}, "topics", "--data", dir)
+	told(t, 2, []string{"--partitions"}, "topics", "--partitions=0")
 	server, _ := openQuickly(t, dir)
-	commanded(t, 0, []string{"0 of them missing; 0 settings refused, 0 warnings"}, "topics", "--data", dir)
+	told(t, 0, []string{"0 of them missing; 0 settings refused, 0 warnings"}, "topics", "--data", dir)
 	halt(t, server)
-	commanded(t, 0, []string{"0 of them missing; 0 settings refused, 0 warnings"}, "topics", "--data", dir)
+	told(t, 0, []string{"0 of them missing; 0 settings refused, 0 warnings"}, "topics", "--data", dir)
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -45,7 +47,24 @@ func TestATableThatWasLostTooAndNotRebuiltIsStillRefused(t *testing.T) {
 	})
 	told(t, 0, nil, "replay", "--table=shipment", "--yes", "--data="+dir)
 	told(t, 1, []string{"topic inventory-table was deleted and made again"}, "serve", "--http=127.0.0.1:0", "--data="+dir)
-	told(t, 0, nil, "replay", "--table=inventory", "--yes", "--data="+dir)
+	wantRebuilt(t, dir, "inventory")
+}
+
+// TestALostTableIsMissedByAStranger: a process that was never there before knows by the group's offsets that there was a table.
+func TestALostTableIsMissedByAStranger(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	traded(t, dir)
+	opened(t, dir, func(conn broker.Connection, _ *kgo.Client) { deleted(t, conn, processors.InventoryTable) })
+	must(t, os.Remove(filepath.Join(dir, topicsFile)))
+	told(t, 1, []string{"tables were lost", "topic inventory-table is gone, and its group has taken inventory-events/"}, "serve", "--http=127.0.0.1:0", "--data="+dir)
+	wantRebuilt(t, dir, "inventory")
+}
+
+// wantRebuilt rebuilds a table, after which there is nothing wrong, also not in what HTTP serves.
+func wantRebuilt(t *testing.T, dir, table string) {
+	t.Helper()
+	told(t, 0, nil, "replay", "--table="+table, "--yes", "--data="+dir)
 	m := newMill(t, dir)
 	told(t, 0, []string{allEqual, "over HTTP"}, "verify", "--data="+dir)
 	halt(t, m.server)
@@ -165,11 +184,13 @@ func TestWhatHidesARowBeyondTheCutIsWrittenOver(t *testing.T) {
 	dir := t.TempDir()
 	traded(t, dir)
 	n := broker.Partition([]byte("sku-3"), 8)
+	parted := partings{}
 	opened(t, dir, func(conn broker.Connection, client *kgo.Client) {
 		head, err := codecs.DecodeHead(rowOf(t, conn, processors.InventoryTable, "sku-3"))
 		if err != nil {
 			t.Fatal(err)
 		}
+		parted["inventory-table sku-3"] = head.Applied
 		back := kadm.Offsets{}
 		back.AddOffset(processors.InventoryEvents, n, head.Applied, -1)
 		if answer, err := kadm.NewClient(client).CommitOffsets(t.Context(), "inventory", back); err != nil || answer.Error() != nil {
@@ -177,5 +198,5 @@ func TestWhatHidesARowBeyondTheCutIsWrittenOver(t *testing.T) {
 		}
 	})
 	produced(t, dir, &kgo.Record{Topic: processors.InventoryTable, Key: []byte("sku-3"), Value: []byte("\xff")})
-	mended(t, dir, []string{`"sku-3"`, "does not decode"})
+	mended(t, dir, []string{`"sku-3"`, "does not decode"}, parted)
 }

@@ -37,8 +37,28 @@ func wantUnknown(client *shop, a answer) {
 	}
 }
 
-// TestALogThatTakesNothing is answered in time; and once it takes something again, the order is placed once, however
-// often it was sent meanwhile.
+// wantRefused expects to be told, and at once, that nothing was written.
+func wantRefused(client *shop, a answer) {
+	client.t.Helper()
+	if p := client.row(a); a.status != http.StatusServiceUnavailable || p.Code != "log_unreachable" || a.header.Get("Retry-After") == "" {
+		client.t.Errorf("the answer is %d %s %s", a.status, a.header, a.text)
+	}
+}
+
+// untilReady waits until nothing is waited for: what was left unacknowledged has been.
+func untilReady(t *testing.T, server *Server) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(generous); len(server.Waiting()) > 0; <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("it still waits for %q", server.Waiting())
+		}
+	}
+}
+
+// TestALogThatTakesNothing is answered in time: the first who writes waits, the others are refused, and the readiness says why. Once it
+// takes something again, the order is placed once, however often it was sent meanwhile.
 func TestALogThatTakesNothing(t *testing.T) {
 	t.Parallel()
 	server, client := openQuickly(t, t.TempDir())
@@ -46,9 +66,11 @@ func TestALogThatTakesNothing(t *testing.T) {
 	client.want("POST", lampPath+"/receipts", fiveUnits, 200)
 	heal := failing(server, kerr.NotEnoughReplicas)
 	wantUnknown(client, client.send("POST", "/v1/orders", lampOrder))
-	wantUnknown(client, client.send("POST", "/v1/orders", lampOrder, "Prefer: wait=10"))
+	wantRefused(client, client.send("POST", "/v1/orders", lampOrder, "Prefer: wait=10"))
+	client.want("GET", "/readyz", "", 503, "takes nothing: 1 writes have not been acknowledged since")
 	client.want("GET", orderPath, "", 404)
 	heal()
+	untilReady(t, server)
 	client.want("POST", "/v1/orders", lampOrder, 201, `"confirmed"`)
 	newQuiet(t, server).wait(t)
 	client.wantStock("lamp", 5, 2)
@@ -62,6 +84,7 @@ func TestAnUnknownOutcomeMayBeThatItWasDone(t *testing.T) {
 	heal := failing(server, kerr.NotEnoughReplicasAfterAppend)
 	wantUnknown(client, client.send("POST", "/v1/orders", lampOrder))
 	heal()
+	untilReady(t, server)
 	newQuiet(t, server).wait(t)
 	client.want("GET", orderPath, "", 200, `"order_id":"o-1"`, `"status":"rejected"`)
 	client.want("POST", "/v1/orders", lampOrder, 201, `"status":"rejected"`)

@@ -21,6 +21,9 @@ const (
 	kindWaiting kind = 'W' // units by SKU and order
 )
 
+// acrossRoom is the memory for these counts.
+const acrossRoom = 32 << 20
+
 const separator = "\x00" // ids have no control characters
 
 // across looks at what holds across tables.
@@ -32,17 +35,8 @@ type across struct {
 // checkAcross holds the tables against each other: units are reserved if and only if an open order holds them, shipped
 // if and only if one has them; a line waits if and only if it is in the queue; each order has the one shipment and the
 // e-mails that it should have, and there are no others.
-func (w *work) checkAcross(ctx context.Context) (err error) {
-	counts, err := newScratch(w.Dir)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if cerr := counts.close(); err == nil {
-			err = cerr
-		}
-	}()
-	a := across{w, counts}
+func (w *work) checkAcross(ctx context.Context) error {
+	a := across{w, w.spill.scratch(acrossRoom)}
 	for _, step := range []struct {
 		table string
 		check func(p *part, key string, row []byte) error
@@ -65,7 +59,39 @@ func (w *work) checkAcross(ctx context.Context) (err error) {
 			}
 		}
 	}
-	return a.left()
+	if err := a.left(); err != nil {
+		return err
+	}
+	return w.addRows(ctx)
+}
+
+// addRows adds the changelog's rows to the differences that were told without: only the folds were held against each other.
+func (w *work) addRows(ctx context.Context) error {
+	for _, p := range w.parts {
+		trails := map[string]*trail{}
+		for _, d := range w.report.Differences {
+			if p.lacksRow(d) {
+				trails[d.Key] = newTrail()
+			}
+		}
+		if len(trails) == 0 {
+			continue
+		}
+		if err := p.readTrails(ctx, trails); err != nil {
+			return err
+		}
+		for i := range w.report.Differences {
+			if d := &w.report.Differences[i]; p.lacksRow(*d) {
+				p.addRow(d, trails[d.Key])
+			}
+		}
+	}
+	return nil
+}
+
+// lacksRow reports whether a difference is the part's, and was told without the changelog's row.
+func (p *part) lacksRow(d Difference) bool {
+	return d.across && d.Topic == p.machine.Table && d.Partition == p.partition
 }
 
 // order counts what an order has, and holds its shipment and its e-mails against it.
@@ -261,6 +287,6 @@ func (a across) wrong(p *part, key string, row []byte, problem string) {
 		return
 	}
 	a.report.Differences = append(a.report.Differences, Difference{
-		Topic: p.machine.Table, Partition: p.partition, Key: key, Problem: problem, Fold: row, machine: p.machine,
+		Topic: p.machine.Table, Partition: p.partition, Key: key, Problem: problem, Fold: row, machine: p.machine, across: true,
 	})
 }

@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -53,47 +52,41 @@ func (p *part) checkLetter(step Step) error {
 
 // checkTable compares the changelog's row of a key at the offset that it has taken in.
 func (p *part) checkTable(step Step) error {
-	row, err := p.rows.get(kindTable, step.Key)
+	if p.unread > 0 {
+		if unread, err := p.rows.get(kindUnread, step.Key); err != nil || unread != nil {
+			return err // which is told in the end; what came before it is not the table's row
+		}
+	}
+	text, err := p.rows.get(kindMark, step.Key)
 	if err != nil {
 		return err
 	}
-	below := step.Offset < p.committed
-	if row == nil {
-		if !below {
-			return nil // not yet there
-		}
-		return p.unequal(Difference{Key: step.Key, Problem: "the row is missing from the table"})
-	}
-	head, err := codecs.DecodeHead(row)
+	m, below := readMark(text), step.Offset < p.committed
 	switch {
-	case err != nil:
-		return err
-	case head.Applied > step.Offset:
+	case text == nil && below:
+		return p.differs(Difference{Key: step.Key, Problem: "the row is missing from the table"})
+	case text == nil || m.Applied > step.Offset:
+		return nil // not yet there, or not yet here
+	case m.Applied < step.Offset && below:
+		return p.differs(Difference{Key: step.Key, Problem: fmt.Sprintf("the table's row has not taken in offset %d, which is committed", step.Offset)})
+	case m.Applied < step.Offset:
 		return nil
-	case head.Applied < step.Offset:
-		if !below {
-			return nil
-		}
-		return p.unequal(Difference{Key: step.Key, Problem: fmt.Sprintf("the table's row has not taken in offset %d, which is committed", step.Offset)})
 	}
-	if err := p.rows.put(kindDone, step.Key, []byte{1}); err != nil {
+	m.compared = true
+	if err := p.rows.put(kindMark, step.Key, m.bytes()); err != nil {
 		return err
 	}
 	p.compared++
-	plain, err := p.plain(row)
-	if err != nil {
-		plain = row // which no fold makes
-		if err := p.unequal(Difference{Key: step.Key, Problem: fmt.Sprintf("the row does not decode: %v", err), Fold: step.After, Table: row}); err != nil {
-			return err
-		}
-	}
-	p.digest[0].add(step.Key, step.After)
-	p.digest[1].add(step.Key, plain)
-	if bytes.Equal(plain, step.After) {
+	fold := digestOfRow(step.Key, step.After)
+	p.digest[0].join(fold)
+	p.digest[1].join(m.digest)
+	if m.digest == fold {
 		return nil
 	}
-	return p.unequal(Difference{Key: step.Key, Problem: "the rows differ", Fold: step.After, Table: row})
+	return p.differs(Difference{Key: step.Key, Problem: rowsDiffer, Fold: step.After})
 }
+
+const rowsDiffer = "the rows differ"
 
 // plain is a row as the fold has it: how often it was rebuilt is not told by any log.
 func (p *part) plain(row []byte) ([]byte, error) {
@@ -151,21 +144,15 @@ func (p *part) checkRest(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return p.unequal(Difference{Key: key, Problem: string(problem), Fold: fold})
+		return p.differs(Difference{Key: key, Problem: string(problem), Fold: fold})
 	})
 	if err != nil {
 		return err
 	}
-	err = p.rows.each(kindTable, func(key string, row []byte) error {
-		if done, err := p.rows.get(kindDone, key); err != nil || done != nil {
-			return err
-		}
-		head, err := codecs.DecodeHead(row)
-		if err != nil {
-			return err
-		}
-		if p.halted != nil && head.Applied >= p.halted.At {
-			return nil // beyond what this program can fold
+	err = p.rows.each(kindMark, func(key string, text []byte) error {
+		m := readMark(text)
+		if m.compared || p.halted != nil && m.Applied >= p.halted.At {
+			return nil // or it is beyond what this program can fold
 		}
 		fold, err := p.rows.get(kindFold, key)
 		if err != nil {
@@ -174,8 +161,7 @@ func (p *part) checkRest(ctx context.Context) error {
 		if told, err := p.rows.get(kindUnequal, key); err != nil || told != nil {
 			return err
 		}
-		return p.unequal(Difference{Key: key, Fold: fold, Table: row,
-			Problem: fmt.Sprintf("the table's row claims to have taken in offset %d last, and no message there is its", head.Applied)})
+		return p.differs(Difference{Key: key, Fold: fold, Problem: p.claim(m.Applied)})
 	})
 	if err != nil || !p.served {
 		return err
@@ -196,6 +182,14 @@ func (p *part) checkRest(ctx context.Context) error {
 		}
 		return p.unequal(Difference{Key: key, Fold: fold, Problem: fmt.Sprintf("HTTP serves version %d of it, which the log doesn't make", numberOf(target))})
 	})
+}
+
+// claim says what is wrong with a row that has taken in an offset last at which no message is its.
+func (p *part) claim(applied int64) string {
+	if applied >= p.log.end {
+		return fmt.Sprintf("the table's row claims to have taken in offset %d last, and the log ends at %d", applied, p.log.end)
+	}
+	return fmt.Sprintf("the table's row claims to have taken in offset %d last, and no message there is its", applied)
 }
 
 // checkBehind asks again for what HTTP served too little of: it follows the table, a moment behind.
@@ -270,6 +264,12 @@ func (p *part) checkStock(step Step) error {
 	}
 	return p.unequal(Difference{Key: step.Key, At: step.Offset, Parted: true, Fold: step.After,
 		Problem: fmt.Sprintf("received %d + adjusted %d is not on hand %d + shipped %d", s.Received, s.Adjusted, s.OnHand(), s.Shipped)})
+}
+
+// differs tells a difference of a key's row in the changelog.
+func (p *part) differs(d Difference) error {
+	d.ofTable = true
+	return p.unequal(d)
 }
 
 // unequal tells a difference of a key, once a key.

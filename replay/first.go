@@ -1,8 +1,10 @@
 package replay
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -13,11 +15,19 @@ import (
 
 // trail is what the changelog says of a key, all along.
 type trail struct {
-	rows  map[int64]digest // by the offset that each took in last; those that agree with the fold are taken out
-	last  int64            // the highest of those offsets, -1 if there are none
-	row   []byte           // the row as folded so far
-	first int64            // the first offset at which they part, -1 if not found
+	rows   map[int64]digest // by the offset that each took in last; those that agree with the fold are taken out
+	last   int64            // the highest of those offsets that the log has, -1 if there are none
+	row    []byte           // the row as folded so far
+	folded int64            // the last message that is certainly in the table, or in one of rows; -1 if there is none
+	first  int64            // the first offset at which they part, -1 if not found
+
+	head   codecs.Head // of table
+	table  []byte      // the changelog's newest row, as recovery has it
+	at     int64       // the offset in the changelog of table
+	unread []byte      // what came behind table and does not decode
 }
+
+func newTrail() *trail { return &trail{rows: map[int64]digest{}, last: -1, folded: -1, first: -1} }
 
 // part notes an offset at which they part.
 func (t *trail) part(offset int64) {
@@ -26,13 +36,18 @@ func (t *trail) part(offset int64) {
 	}
 }
 
+// forget forgets all rows: what came before a tombstone, or before a replay, says nothing of the rows behind it.
+func (t *trail) forget() {
+	t.rows, t.last, t.table, t.unread, t.head = map[int64]digest{}, -1, nil, nil, codecs.Head{}
+}
+
 // findFirst finds where the rows that differ part first from the fold, by reading both again for those keys alone. A
 // changelog that was compacted tells only later offsets.
 func (p *part) findFirst(ctx context.Context) error {
 	trails := map[string]*trail{}
 	for _, d := range p.differences {
-		if d.Key != "" && !d.Parted {
-			trails[d.Key] = &trail{rows: map[int64]digest{}, last: -1, first: -1}
+		if d.Key != "" {
+			trails[d.Key] = newTrail()
 		}
 	}
 	if len(trails) == 0 {
@@ -46,49 +61,84 @@ func (p *part) findFirst(ctx context.Context) error {
 	}
 	for i := range p.differences {
 		d := &p.differences[i]
-		if t := trails[d.Key]; t != nil && t.first >= 0 {
-			d.At, d.Parted = t.first, true
-			if err := p.complete(d, t.row); err != nil {
-				return err
-			}
+		if t := trails[d.Key]; t != nil {
+			p.complete(d, t)
 		}
 	}
 	return nil
 }
 
-// complete adds the rows that were not at hand when the difference was told.
-func (p *part) complete(d *Difference, fold []byte) (err error) {
+// complete adds what was not at hand when the difference was told. A changelog that agrees wherever it can be compared, and
+// whose row is still not the one that it should be, parts where that one was made.
+func (p *part) complete(d *Difference, t *trail) {
+	if d.ofTable && t.first < 0 {
+		t.first = t.folded
+	}
+	if t.first >= 0 && !d.Parted {
+		d.At, d.Parted = t.first, true
+	}
 	if d.Fold == nil {
-		d.Fold = fold
+		d.Fold = t.row
 	}
-	if d.Table == nil {
-		d.Table, err = p.rows.get(kindTable, d.Key)
+	p.addRow(d, t)
+}
+
+// addRow adds the row that the changelog has.
+func (p *part) addRow(d *Difference, t *trail) {
+	if d.Table = t.table; t.unread != nil {
+		d.Table = t.unread
+		return
 	}
-	return err
+	if d.Problem != rowsDiffer || d.Table == nil {
+		return
+	}
+	if _, err := p.plain(d.Table); err != nil {
+		d.Problem = undecodable(t.at, err)
+	}
+}
+
+// undecodable is the problem with a record of the changelog.
+func undecodable(offset int64, err error) string {
+	return fmt.Sprintf("the row at offset %d of the changelog does not decode: %v", offset, err)
 }
 
 func (p *part) readTrails(ctx context.Context, trails map[string]*trail) error {
 	return broker.Read(ctx, p.Conn, p.machine.Table, p.partition, p.table.start, p.table.end, func(r *kgo.Record) error {
-		t := trails[string(r.Key)]
-		if t == nil {
-			return nil
+		if t := trails[string(r.Key)]; t != nil {
+			p.readTrail(t, r)
 		}
-		if r.Value == nil { // from here on there is none
-			t.rows, t.last = map[int64]digest{}, -1
-			return nil
-		}
-		head, err := codecs.DecodeHead(r.Value)
-		if err != nil {
-			return nil // it was told
-		}
-		t.last = max(t.last, head.Applied)
-		row := r.Value
-		if plain, err := p.plain(row); err == nil {
-			row = plain
-		}
-		t.rows[head.Applied] = digestOf(row) // all the rows of a key that is written often would take much memory
 		return nil
 	})
+}
+
+// readTrail takes in a record of the changelog, as readRow does.
+func (p *part) readTrail(t *trail, r *kgo.Record) {
+	if r.Value == nil {
+		t.forget()
+		return
+	}
+	head, err := codecs.DecodeHead(r.Value)
+	if err != nil {
+		t.unread = bytes.Clone(r.Value)
+		return
+	}
+	switch {
+	case t.table != nil && head.Rebuilt < t.head.Rebuilt:
+		return // replay has written over it
+	case t.table != nil && head.Rebuilt > t.head.Rebuilt:
+		t.forget()
+	}
+	if head.Applied < p.log.end {
+		t.last = max(t.last, head.Applied)
+	}
+	if t.table == nil || !t.head.Newer(head) {
+		t.head, t.table, t.at, t.unread = head, bytes.Clone(r.Value), r.Offset, nil
+	}
+	row := r.Value
+	if plain, err := p.plain(row); err == nil {
+		row = plain
+	}
+	t.rows[head.Applied] = digestOf(row) // all the rows of a key that is written often would take much memory
 }
 
 func (p *part) foldTrails(ctx context.Context, trails map[string]*trail) error {
@@ -114,6 +164,9 @@ func (p *part) foldTrails(ctx context.Context, trails map[string]*trail) error {
 			return nil
 		}
 		t.row = step.After
+		if step.Offset < p.committed || step.Offset <= t.last {
+			t.folded = step.Offset
+		}
 		row, known := t.rows[step.Offset]
 		switch {
 		case known && row == digestOf(step.After):
@@ -127,7 +180,9 @@ func (p *part) foldTrails(ctx context.Context, trails map[string]*trail) error {
 	})
 	for _, t := range trails {
 		for offset := range t.rows { // they agree with nothing
-			t.part(offset)
+			if offset < p.log.end && (p.halted == nil || offset < p.halted.At) {
+				t.part(offset)
+			}
 		}
 	}
 	if errors.Is(err, errHalted) {

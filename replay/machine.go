@@ -13,6 +13,7 @@ type Machine struct {
 	Log, Table   string
 	Sends, Hears []string
 	show         func(row []byte) ([]byte, error)
+	admit        func(engine.Record, World) (engine.Incoming, engine.Ruling, error)
 	fold         func(engine.Record, World) (Step, error)
 	rehead       func(row []byte, change func(*codecs.Head)) ([]byte, error)
 	OrderIsKey   bool // its keys are orders' ids, and not SKUs
@@ -46,6 +47,9 @@ var Machines = []Machine{
 func machineOf[S any](m engine.Machine[S], show func([]byte) ([]byte, error), orderIsKey bool) Machine {
 	return Machine{
 		Name: m.Group, Log: m.Log, Table: m.Table, Sends: m.Sends, Hears: m.Hears, OrderIsKey: orderIsKey, show: show,
+		admit: func(r engine.Record, w World) (engine.Incoming, engine.Ruling, error) {
+			return m.Admit(r, w.Partitions, w.Reaches)
+		},
 		fold: func(r engine.Record, w World) (Step, error) { return foldOne(m, r, w) },
 		rehead: func(row []byte, change func(*codecs.Head)) ([]byte, error) {
 			head, state, err := m.DecodeRow(row)

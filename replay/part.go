@@ -17,8 +17,8 @@ import (
 const (
 	kindFold    kind = 'f' // the rows as folded
 	kindTable   kind = 't' // the rows as the changelog has them, the newest of each key
+	kindMark    kind = 'm' // in their place when they are only compared: what a comparison needs of them
 	kindServed  kind = 's' // version and digest of what HTTP serves
-	kindDone    kind = 'd' // keys of kindTable that were compared
 	kindShown   kind = 'h' // keys of kindServed that were compared
 	kindBehind  kind = 'b' // keys of which HTTP served less than is committed; the last offset below the cut
 	kindSent    kind = 'o' // outputs of what may not have been committed, by offset and index
@@ -37,6 +37,7 @@ type part struct {
 	served     bool  // HTTP serves the table
 	rows       *scratch
 
+	unread      int         // keys of kindUnread, or more
 	halted      *Difference // at a message that no fold of this program gets past
 	compared    int64       // rows of the changelog
 	shown       int64       // rows that HTTP serves
@@ -44,11 +45,13 @@ type part struct {
 	digest      [2]digest   // of the rows compared: of the fold, of the table
 	differences []Difference
 	hidden      int64 // differences beyond the first mostTold
+
+	unlettered, firstUnlettered int64 // messages before cut that can't be taken and have no dead letter, and the first of them
 }
 
 // verify folds the part and compares.
 func (p *part) verify(ctx context.Context) error {
-	if err := p.readTable(ctx); err != nil {
+	if err := p.readTable(ctx, p.markRow); err != nil {
 		return err
 	}
 	if err := p.foldLog(ctx, p.log.end, p.check); err != nil {
@@ -57,36 +60,52 @@ func (p *part) verify(ctx context.Context) error {
 	if err := p.checkRest(ctx); err != nil {
 		return err
 	}
-	return p.findFirst(ctx)
+	if err := p.findFirst(ctx); err != nil {
+		return err
+	}
+	if len(p.Machines) < len(Machines) {
+		p.rows.forget()
+		return nil
+	}
+	return p.rows.keep(kindFold, kindSent) // for what holds across tables
 }
 
 // readTable takes in the newest row of each key. A row without value is a row that was taken away.
-func (p *part) readTable(ctx context.Context) error {
+func (p *part) readTable(ctx context.Context, keep keeper) error {
 	return broker.Read(ctx, p.Conn, p.machine.Table, p.partition, p.table.start, p.table.end, func(r *kgo.Record) error {
 		p.count()
-		return p.readRow(string(r.Key), r.Value, r.Offset)
+		return p.readRow(string(r.Key), r.Value, r.Offset, keep)
 	})
 }
 
+// keeper keeps a row of the changelog, nil for one that was taken away, unless it has a newer one of the key.
+type keeper func(key string, head codecs.Head, row []byte) (kept bool, err error)
+
 // readRow takes in a record of the changelog, as recovery does: what is newer stays, whichever comes last.
-func (p *part) readRow(key string, row []byte, offset int64) error {
+func (p *part) readRow(key string, row []byte, offset int64, keep keeper) error {
 	head, err := codecs.DecodeHead(row)
 	if row != nil && err != nil {
-		return p.rows.put(kindUnread, key, fmt.Appendf(nil, "the row at offset %d of the changelog does not decode: %v", offset, err))
+		p.unread++
+		return p.rows.put(kindUnread, key, []byte(undecodable(offset, err)))
 	}
+	if kept, err := keep(key, head, row); err != nil || !kept || p.unread == 0 {
+		return err
+	}
+	return p.rows.put(kindUnread, key, nil)
+}
+
+// keepRow keeps a whole row.
+func (p *part) keepRow(key string, head codecs.Head, row []byte) (kept bool, err error) {
 	if row != nil {
 		old, err := p.rows.get(kindTable, key)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if oldHead, err := codecs.DecodeHead(old); old != nil && err == nil && oldHead.Newer(head) {
-			return nil
+			return false, nil
 		}
 	}
-	if err := p.rows.put(kindUnread, key, nil); err != nil {
-		return err
-	}
-	return p.rows.put(kindTable, key, row)
+	return true, p.rows.put(kindTable, key, row)
 }
 
 // foldLog folds the log up to end, or to a message that this program can't take, and calls each for every message. An
@@ -96,7 +115,7 @@ func (p *part) foldLog(ctx context.Context, end int64, each func(step Step) erro
 	world := World{
 		Partitions: p.reach.partitions,
 		Reaches:    func(o codecs.Origin) (bool, error) { return p.reached(at, o) },
-		Row:        func(key string) ([]byte, error) { return p.rows.get(kindFold, key) },
+		Row:        func(key string) ([]byte, error) { return p.rows.peek(kindFold, key) }, // it is put last
 	}
 	err := broker.Read(ctx, p.Conn, p.machine.Log, p.partition, p.log.start, end, func(r *kgo.Record) error {
 		p.count()
@@ -127,6 +146,9 @@ var errHalted = fmt.Errorf("%w: this program can't take a message", ErrUncheckab
 // reached tells whether the log of an origin reached beyond it when the message was taken. A log grows, so what is there
 // now doesn't tell; the dead letter does that a message with such an origin became.
 func (p *part) reached(r engine.Record, _ codecs.Origin) (bool, error) {
+	if !p.forged {
+		return true, nil
+	}
 	reason, err := p.letters.get(kindLetter, letterKey(p.machine.Log, r.Partition, r.Offset))
 	return !strings.HasSuffix(string(reason), engine.BeyondEnd), err
 }
@@ -153,13 +175,14 @@ func (w *work) readLetters(ctx context.Context) error {
 			if err != nil || l.Redrive != nil {
 				return nil // nobody's, or a note
 			}
+			w.forged = w.forged || strings.HasSuffix(l.Reason, engine.BeyondEnd)
 			return w.letters.put(kindLetter, letterKey(l.Topic, l.Partition, l.Offset), []byte(l.Reason))
 		})
 		if err != nil {
 			return fmt.Errorf("reading %s/%d: %w", lettersLog, n, err)
 		}
 	}
-	return w.letters.flush()
+	return nil
 }
 
 const (

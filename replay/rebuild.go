@@ -5,11 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
@@ -63,10 +60,11 @@ type RebuiltCut struct {
 	// Found is set when no offset was committed: Offset is then the first message with an output that is missing in
 	// the log where it belongs, or the end.
 	Found bool `json:"found"`
+	// Unlettered are the messages before Offset that can't be taken and of which there is no dead letter. None is sent.
+	Unlettered int64 `json:"without_dead_letter,omitempty"`
+	// FirstUnlettered is the offset of the first of them.
+	FirstUnlettered int64 `json:"first_without_dead_letter,omitempty"`
 }
-
-// ErrMembers says that somebody processes.
-var ErrMembers = errors.New("the group has members")
 
 // Rebuild makes tables what their logs make them: it writes the rows that differ, with rebuilt one higher, so that they
 // are newer than what was there whatever that claims, and takes away those that should not be. Where a group has not
@@ -74,7 +72,7 @@ var ErrMembers = errors.New("the group has members")
 // what has not been sent.
 //
 // If it is broken off, by a crash too, it can be done again: rows are written before offsets are set, and a row that was
-// written doesn't differ. The error wraps ErrMembers while somebody processes, and ErrUncheckable if the logs are not
+// written doesn't differ. The error wraps ErrMembers while somebody processes, or has begun to meanwhile, and ErrUncheckable if the logs are not
 // all there or are beyond this program.
 func (r Rebuilding) Rebuild(ctx context.Context) (result *Rebuilt, err error) {
 	w, err := Verification{Conn: r.Conn, Machines: r.Machines, Dir: r.Dir, Progress: r.Progress}.begin(ctx)
@@ -82,7 +80,7 @@ func (r Rebuilding) Rebuild(ctx context.Context) (result *Rebuilt, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.end()) }()
-	if err := w.admin.nobody(ctx, r.Machines); err != nil {
+	if err := w.nobodyYet(ctx); err != nil {
 		return nil, err
 	}
 	if err := w.survey(ctx); err != nil {
@@ -92,36 +90,19 @@ func (r Rebuilding) Rebuild(ctx context.Context) (result *Rebuilt, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = w.each(ctx, func(p *part, ctx context.Context) error { return p.refold(ctx, landed) })
+	err = w.each(ctx, func(p *part, ctx context.Context) error {
+		if err := p.refold(ctx, landed); err != nil {
+			return err
+		}
+		return p.rows.keep() // until all are folded, and written
+	})
 	if err != nil {
 		return nil, err
 	}
-	if err := w.admin.nobody(ctx, r.Machines); err != nil {
+	if err := w.nobodyYet(ctx); err != nil {
 		return nil, err
 	}
 	return w.write(ctx, r)
-}
-
-// nobody insists that groups have no members.
-func (s surveyor) nobody(ctx context.Context, machines []Machine) error {
-	for _, m := range machines {
-		groups, err := s.admin.DescribeGroups(ctx, m.Name)
-		if err != nil {
-			return fmt.Errorf("asking for the members of %s: %w", m.Name, err)
-		}
-		if err := groups[m.Name].Err; err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // a group that never was has none
-			return fmt.Errorf("asking for the members of %s: %w", m.Name, err)
-		}
-		var members []string
-		for _, member := range groups[m.Name].Members {
-			members = append(members, fmt.Sprintf("%s at %s", member.ClientID, strings.TrimPrefix(member.ClientHost, "/")))
-		}
-		if len(members) > 0 {
-			slices.Sort(members)
-			return fmt.Errorf("%w: %s has %s; stop them first", ErrMembers, m.Name, strings.Join(members, ", "))
-		}
-	}
-	return nil
 }
 
 // What refolding leaves in a part's scratch, besides kindFold and kindTable.
@@ -135,11 +116,7 @@ var errCut = errors.New("the first message that was not done")
 
 // refold folds the log up to the cut, and finds it where it isn't known.
 func (p *part) refold(ctx context.Context, landed landed) error {
-	if p.committed > p.log.end {
-		return fmt.Errorf("%w: the group %s has committed offset %d of %s/%d, which ends at %d; the log was cut, or is another",
-			ErrUncheckable, p.machine.Name, p.committed, p.machine.Log, p.partition, p.log.end)
-	}
-	if err := p.readTable(ctx); err != nil {
+	if err := p.readTable(ctx, p.keepRow); err != nil {
 		return err
 	}
 	end, furthest := p.committed, int64(-1)
@@ -154,8 +131,11 @@ func (p *part) refold(ctx context.Context, landed landed) error {
 	}
 	p.cut = end
 	err := p.foldLog(ctx, end, func(step Step) error {
-		if p.committed >= 0 || p.done(landed, step) {
-			return nil
+		if p.committed >= 0 {
+			return p.missLetter(step)
+		}
+		if done, err := p.done(landed, step); err != nil || done {
+			return err
 		}
 		p.cut = step.Offset
 		return errCut
@@ -175,24 +155,43 @@ func (p *part) refold(ctx context.Context, landed landed) error {
 	return p.keepBeyond(ctx, min(furthest+1, p.log.end))
 }
 
+// missLetter counts a message that became a dead letter of which there is none. It can't be mended here: what is lost with it is
+// what the machine was told when the message came.
+func (p *part) missLetter(step Step) error {
+	if step.Verdict != engine.Letter {
+		return nil
+	}
+	reason, err := p.letters.get(kindLetter, letterKey(p.machine.Log, p.partition, step.Offset))
+	if err != nil || reason != nil {
+		return err
+	}
+	if p.unlettered++; p.unlettered == 1 {
+		p.firstUnlettered = step.Offset
+	}
+	return nil
+}
+
 // done reports whether everything that a message sent has landed where it belongs.
-func (p *part) done(l landed, step Step) bool {
+func (p *part) done(l landed, step Step) (bool, error) {
 	origin := codecs.Origin{Log: p.machine.Log, Partition: p.partition, Offset: step.Offset}
 	switch step.Verdict {
 	case engine.Letter:
 		reason, err := p.letters.get(kindLetter, letterKey(p.machine.Log, p.partition, step.Offset))
-		return err == nil && reason != nil
+		return reason != nil, err
 	case engine.Moved:
-		return l.has(origin, p.machine.Log, broker.Partition([]byte(step.Key), p.reach.partitions))
+		return l.has(output{origin, p.machine.Log, p.homeOf(step.Key), step.Key, step.Type})
 	}
 	for i, o := range step.Outputs {
 		origin.Index = int32(i)
-		if !l.has(origin, o.Log, broker.Partition([]byte(o.Key), p.reach.partitions)) {
-			return false
+		if there, err := l.has(output{origin, o.Log, p.homeOf(o.Key), o.Key, o.Type}); err != nil || !there {
+			return false, err
 		}
 	}
-	return true
+	return true, nil
 }
+
+// homeOf is the partition of a key, in every log.
+func (w *work) homeOf(key string) int32 { return broker.Partition([]byte(key), w.reach.partitions) }
 
 // keepBeyond finds the rows that have taken in messages beyond the cut, as those of a process that was killed have, and
 // are what the log makes them: their outputs had all been sent, so they may stay.
@@ -251,7 +250,7 @@ func (w *work) write(ctx context.Context, r Rebuilding) (*Rebuilt, error) {
 			result.Tables = append(result.Tables, RebuiltTable{Table: p.machine.Table})
 		}
 		t := &result.Tables[len(result.Tables)-1]
-		t.Cuts = append(t.Cuts, RebuiltCut{p.cut, p.committed < 0})
+		t.Cuts = append(t.Cuts, RebuiltCut{p.cut, p.committed < 0, p.unlettered, p.firstUnlettered})
 		if err := out.part(ctx, p, t); err != nil {
 			return nil, errors.Join(fmt.Errorf("writing %s/%d: %w", p.machine.Table, p.partition, err), client.Flush(ctx))
 		}
@@ -266,6 +265,9 @@ func (w *work) write(ctx context.Context, r Rebuilding) (*Rebuilt, error) {
 	case err := <-out.failed:
 		return nil, err
 	default:
+	}
+	if err := w.nobodyMeanwhile(ctx); err != nil {
+		return nil, err
 	}
 	return result, w.setCuts(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 )
 
 // Report is what a verification came to.
@@ -26,7 +27,7 @@ func (r *Report) Equal() bool { return len(r.Differences) == 0 }
 type TableReport struct {
 	Table      string            `json:"table"`
 	Messages   int64             `json:"messages"`    // folded
-	Rows       int64             `json:"rows"`        // compared with the changelog
+	Rows       int64             `json:"rows"`        // compared with the changelog, or just folded
 	HTTPRows   int64             `json:"http_rows"`   // compared with what HTTP serves
 	Digest     string            `json:"digest"`      // of the rows of the changelog
 	FoldDigest string            `json:"fold_digest"` // of the rows that the log makes
@@ -56,8 +57,10 @@ type Difference struct {
 	At        int64  // the first offset of Log at which they part, if Parted
 	Parted    bool   // At is known
 	Fold      []byte // the row that the log makes, nil for none
-	Table     []byte // the row of the changelog, nil for none
+	Table     []byte // the newest row of the changelog, nil for none; it may be one that doesn't decode
 	machine   Machine
+	ofTable   bool // it is the row of the changelog that differs
+	across    bool // it contradicts others as it is folded
 }
 
 // MarshalJSON shows the rows as JSON too.
@@ -126,11 +129,11 @@ func (r *Report) add(p *part) {
 // digest is of a set of rows, in whatever order they come: the exclusive or of a hash of each.
 type digest [16]byte
 
-func (d *digest) add(key string, row []byte) {
-	h := sha256.New()
-	fmt.Fprintf(h, "%d:%s", len(key), key)
-	h.Write(row)
-	d.join(digest(h.Sum(nil)[:16]))
+// digestOfRow is of one row and its key.
+func digestOfRow(key string, row []byte) digest {
+	b := strconv.AppendInt(make([]byte, 0, 512), int64(len(key)), 10)
+	b = append(append(append(b, ':'), key...), row...)
+	return digestOf(b)
 }
 
 // digestOf is of one row.

@@ -3,7 +3,6 @@ package replay
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	"stockflow/codecs"
@@ -68,18 +67,12 @@ func decodeTransit(b []byte) (t transit, err error) {
 
 // settle folds what is in transit into the rows, and what that causes, until nothing is; and then looks at what holds
 // across tables. It goes by rounds, so that from each partition of a log everything arrives in its order.
-func (w *work) settle(ctx context.Context) (err error) {
+func (w *work) settle(ctx context.Context) error {
 	if len(w.report.Unchecked) > 0 {
 		return nil // what has stopped never comes to rest
 	}
 	across := &Across{}
-	rounds := [2]*scratch{}
-	for i := range rounds {
-		if rounds[i], err = newScratch(w.Dir); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, rounds[i].close()) }()
-	}
+	rounds := [2]*scratch{w.spill.scratch(smallRoom), w.spill.scratch(smallRoom)}
 	for _, p := range w.parts {
 		if err := w.carry(ctx, across, p.rows, rounds[0]); err != nil {
 			return err

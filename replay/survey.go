@@ -19,7 +19,8 @@ var ErrUncheckable = errors.New("the tables can't be folded again")
 type extent struct{ start, end int64 }
 
 // survey is how far everything reaches. What is committed is asked for first and the logs' ends last, so that the
-// outputs of what was committed lie before those ends, and so do the messages that any row seen in between took in.
+// outputs of what was committed lie before those ends, and so do the messages that any row seen in between took in. What
+// caused a message before the ends lies before them too: see logEnds.
 type survey struct {
 	partitions int32
 	committed  map[string][]int64 // by group; none is -1

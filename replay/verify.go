@@ -67,7 +67,9 @@ type work struct {
 	reach   survey
 	admin   surveyor
 	client  interface{ Close() }
+	spill   spill
 	letters *scratch
+	forged  bool    // one of the letters is about an origin that lay beyond its log
 	parts   []*part // in the order of the machines, then of the partitions
 	report  *Report
 	turns   atomic.Int64 // see turn
@@ -79,23 +81,18 @@ func (v Verification) begin(ctx context.Context) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &work{Verification: v, admin: surveyor{kadm.NewClient(client)}, client: client, report: &Report{Differences: []Difference{}}}
+	w := &work{Verification: v, admin: surveyor{kadm.NewClient(client)}, client: client, report: &Report{Differences: []Difference{}},
+		spill: spill{under: v.Dir}}
 	n, err := w.admin.partitionsOf(ctx, v.Machines)
 	if err != nil {
 		client.Close()
 		return nil, err
 	}
 	w.reach.partitions = n
-	if w.letters, err = newScratch(v.Dir); err != nil {
-		client.Close()
-		return nil, err
-	}
+	w.letters = w.spill.scratch(smallRoom)
 	for _, m := range v.Machines {
 		for p := range n {
-			rows, err := newScratch(v.Dir)
-			if err != nil {
-				return nil, errors.Join(err, w.end())
-			}
+			rows := w.spill.scratch(max(smallRoom, rowsRoom/runtime.GOMAXPROCS(0)))
 			w.parts = append(w.parts, &part{work: w, machine: m, partition: p, rows: rows})
 		}
 	}
@@ -105,11 +102,7 @@ func (v Verification) begin(ctx context.Context) (*work, error) {
 // end throws away what was folded.
 func (w *work) end() error {
 	w.client.Close()
-	errs := []error{w.letters.close()}
-	for _, p := range w.parts {
-		errs = append(errs, p.rows.close())
-	}
-	return errors.Join(errs...)
+	return w.spill.close()
 }
 
 // part returns the part of a key.
@@ -127,7 +120,7 @@ func (w *work) each(ctx context.Context, do func(*part, context.Context) error) 
 			if err := do(p, ctx); err != nil {
 				return fmt.Errorf("%s/%d: %w", p.machine.Table, p.partition, err)
 			}
-			return p.rows.flush()
+			return nil
 		})
 	}
 	return g.Wait()
@@ -146,38 +139,89 @@ func (w *work) survey(ctx context.Context) (err error) {
 	if s.tables, err = w.admin.tables(ctx, w.Machines, s.partitions); err != nil {
 		return err
 	}
-	if s.logs, err = w.admin.extents(ctx, append(logsOf(w.Machines), lettersLog)...); err != nil {
+	for _, p := range w.parts {
+		p.table = s.tables[p.machine.Table][p.partition]
+		p.committed = s.committed[p.machine.Name][p.partition]
+		w.Progress.expect(p.table.end - p.table.start)
+	}
+	if err := w.surveyLogs(ctx); err != nil {
+		return err
+	}
+	return w.hasCommitted()
+}
+
+// hasCommitted insists that the logs have what was committed of them. Nothing is known of tables whose log was cut: what their
+// rows took in is gone.
+func (w *work) hasCommitted() error {
+	var wrong []error
+	for _, p := range w.parts {
+		if p.committed > p.log.end {
+			wrong = append(wrong, fmt.Errorf("%w: the group %s has committed offset %d of %s/%d, which ends at %d; the log was cut, or is another",
+				ErrUncheckable, p.machine.Name, p.committed, p.machine.Log, p.partition, p.log.end))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// surveyLogs finds out how far the logs reach, and takes in what became a dead letter.
+func (w *work) surveyLogs(ctx context.Context) (err error) {
+	s := &w.reach
+	if err := w.logEnds(ctx); err != nil {
 		return err
 	}
 	if err := whole(s.logs, logsOf(w.Machines)...); err != nil {
 		return err
 	}
 	for _, p := range w.parts {
-		p.log, p.table = s.logs[p.machine.Log][p.partition], s.tables[p.machine.Table][p.partition]
-		p.committed = s.committed[p.machine.Name][p.partition]
-		w.Progress.expect(p.log.end - p.log.start + p.table.end - p.table.start)
+		p.log = s.logs[p.machine.Log][p.partition]
+		w.Progress.expect(p.log.end - p.log.start)
 	}
 	return w.readLetters(ctx)
 }
+
+// servedRoom is the memory for what HTTP serves of all tables, before any of them is folded. All parts take it in at once, so
+// none may have as much as when it is folded.
+const servedRoom = 8 << 20
 
 // readServed takes in what HTTP serves.
 func (w *work) readServed(ctx context.Context) error {
 	if w.Served == nil {
 		return nil
 	}
+	held, spilled := 0, false
 	for i, m := range w.Machines {
 		served, err := w.Served.List(ctx, m.Table, func(key string, version int64, body []byte) error {
 			d, err := digestOfJSON(body)
 			if err != nil {
 				return err
 			}
-			return w.part(i, key).rows.put(kindServed, key, append(number(version), d[:]...))
+			value := append(number(version), d[:]...)
+			if held += room(full(kindServed, key), value); held >= servedRoom {
+				held, spilled = 0, true
+				if err := w.keepAll(); err != nil {
+					return err
+				}
+			}
+			return w.part(i, key).rows.put(kindServed, key, value)
 		})
 		if err != nil {
 			return fmt.Errorf("reading what HTTP serves of %s: %w", m.Table, err)
 		}
 		for p := range w.reach.partitions {
 			w.parts[int32(i)*w.reach.partitions+p].served = served
+		}
+	}
+	if spilled {
+		return w.keepAll()
+	}
+	return nil
+}
+
+// keepAll makes room in memory: what all parts hold goes to disk.
+func (w *work) keepAll() error {
+	for _, p := range w.parts {
+		if err := p.rows.keep(); err != nil {
+			return err
 		}
 	}
 	return nil

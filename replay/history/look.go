@@ -83,6 +83,24 @@ func (h *History) At(ctx context.Context, log, key string, at int64) (Moment, er
 	return a.momentBy(key, at)
 }
 
+// AtOffset returns the row of a key of a log as it was after the message at an offset of its partition. The error may be a
+// *Beyond, or one of At's.
+func (h *History) AtOffset(ctx context.Context, log, key string, offset int64) (Moment, error) {
+	a := h.of(log, key)
+	now, err := h.ends(ctx)
+	if err != nil {
+		return Moment{}, err
+	}
+	end := now.end(log, a.partition)
+	if offset < 0 || offset >= end {
+		return Moment{}, &Beyond{log, a.partition, end}
+	}
+	if err := a.await(ctx, offset+1, now.end(engine.Letters, a.partition)); err != nil {
+		return Moment{}, err
+	}
+	return a.momentAt(key, offset)
+}
+
 // first returns the time of the first message of a log, 0 if it is empty.
 func (h *History) first(log string, now bounds) (int64, error) {
 	first := int64(0)

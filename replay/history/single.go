@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,8 +22,8 @@ type Question struct {
 	// Dir is where a history is kept that nobody runs on. If the key's partition is there, only what it lacks is read from
 	// the log. Without it the whole partition is, into memory, of which no more is kept than the key's own messages.
 	Dir string
-	// Progress, if not nil, is told from time to time how far the partition has been read.
-	Progress func(name string, read, end int64)
+	// Progress, if not nil, is told from time to time how far the partition has been read, and how far it goes.
+	Progress func(read, end int64)
 	Log      func(msg string, args ...any) // told of a history that was set aside
 }
 
@@ -67,7 +68,7 @@ func (s *Single) catchUp(ctx context.Context, conn broker.Connection, q Question
 	end := now.end(log, a.partition)
 	err := inBatches(ctx, conn, log, a.partition, a.at().Next, end, func(records []*kgo.Record) error {
 		if q.Progress != nil {
-			q.Progress(a.name(), records[0].Offset, end)
+			q.Progress(records[0].Offset, end)
 		}
 		return a.take(records)
 	})
@@ -88,7 +89,9 @@ func inBatches(ctx context.Context, conn broker.Connection, topic string, partit
 	}
 	var batch []*kgo.Record
 	err := broker.Read(ctx, conn, topic, partition, from, end, func(r *kgo.Record) error {
-		if batch = append(batch, r); len(batch) < batchRecords {
+		kept := *r
+		kept.Headers = slices.Clone(r.Headers)
+		if batch = append(batch, &kept); len(batch) < batchRecords {
 			return nil
 		}
 		defer func() { batch = batch[:0] }()

@@ -1,0 +1,147 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"stockflow/codecs"
+	"stockflow/processors"
+	"stockflow/processors/order"
+	"stockflow/replay"
+)
+
+// wantWait expects what a line waits for, with its place in the queue, the lines and the units ahead and what is short. The
+// view may have to catch up first.
+func (h *house) wantWait(id, sku, want string) {
+	h.t.Helper()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	late := time.After(time.Minute)
+	for {
+		a := h.send("GET", "/v1/orders/"+id+"/explain", "")
+		got := fmt.Sprint(a.status)
+		if a.status == http.StatusOK {
+			waits, _ := a.lines()[sku]["waits"].(map[string]any)
+			got = fmt.Sprint(waits["for"], " ", waits["place"], " ", waits["lines_ahead"], " ", waits["units_ahead"], " ", waits["short"])
+			if since, err := time.Parse(time.RFC3339, fmt.Sprint(waits["since"])); got == want && err == nil && time.Since(since) < time.Hour {
+				return
+			}
+		}
+		select {
+		case <-late:
+			h.t.Errorf("%s of %s waits for %s, expected %s: %s", sku, id, got, want, a.text)
+			return
+		case <-again.C:
+		}
+	}
+}
+
+// An order goes its way while only one machine works at a time, and at each stop is explained by what it waits for there.
+func TestEachWaitIsExplained(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	working := func(machine string, do func(h *house)) {
+		t.Helper()
+		h, stop := settle(t, dir, "api", machine)
+		defer stop()
+		h.client.Transport = newContract(t)
+		do(h)
+	}
+	working("inventory", func(h *house) {
+		h.want("POST", "/v1/inventory/desk/receipts", `{"quantity":3}`, 200)
+		h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":5}`, 200)
+	})
+	working("order", func(h *house) {
+		for _, o := range []string{`"first","policy":"backorder","lines":[{"sku":"desk","quantity":5}]`,
+			`"second","policy":"backorder","lines":[{"sku":"desk","quantity":2}]`, `"third","lines":[{"sku":"lamp","quantity":2}]`} {
+			if a := h.send("POST", "/v1/orders", `{"order_id":`+o+`}`); a.status != http.StatusAccepted {
+				t.Errorf("an order is answered with %d %s", a.status, a.text)
+			}
+		}
+		h.wantWait("first", "desk", "decision <nil> <nil> <nil> <nil>")
+		h.wantWait("third", "lamp", "decision <nil> <nil> <nil> <nil>")
+	})
+	working("inventory", func(h *house) { // the receipts come after the requests
+		h.want("POST", "/v1/inventory/desk/receipts", `{"quantity":1}`, 200)
+		h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":1}`, 200)
+		h.wantWait("first", "desk", "units 1 0 0 1")
+		h.wantWait("second", "desk", "units 2 1 5 3")
+		h.wantWait("third", "lamp", "answer <nil> <nil> <nil> <nil>")
+	})
+	working("order", func(h *house) { // the cancellation comes after the answers
+		h.send("POST", "/v1/orders/first/cancel", `{}`)
+		h.wantWait("first", "desk", "withdrawal <nil> <nil> <nil> <nil>")
+		h.wantWait("second", "desk", "units 2 1 5 3")
+		h.want("GET", "/v1/orders/third", "", 200, "status=confirmed")
+	})
+	working("inventory", func(h *house) { // the second moves up, and has its units
+		h.want("POST", "/v1/inventory/desk/receipts", `{"quantity":1}`, 200)
+		h.wantWait("second", "desk", "answer <nil> <nil> <nil> <nil>")
+	})
+}
+
+// A row is in its table only when its requests are in their log, so a request that isn't there is one that was lost. It is
+// told as what it is.
+func TestALostRequestIsExplained(t *testing.T) {
+	h := newHouse(t, "api")
+	client, err := h.server.Embedded().Connection().Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	_, value := codecs.EncodeOrderEvent(order.Placed{Lines: []order.PlacedLine{{SKU: "lamp", Quantity: 2}}})
+	placed := &kgo.Record{Topic: processors.OrderEvents, Key: []byte("o-1"), Value: value}
+	if err := client.ProduceSync(t.Context(), placed).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	step, err := replay.Machines[0].Fold(replay.RecordOf(placed), replay.World{Partitions: 4, Row: func(string) ([]byte, error) { return nil, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := &kgo.Record{Topic: processors.OrderTable, Key: []byte("o-1"), Value: step.After}
+	if err := client.ProduceSync(t.Context(), row).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	h.wantWait("o-1", "lamp", "request <nil> <nil> <nil> <nil>")
+}
+
+// An explanation and a trail that come after a write have what followed from it, and say so when they can't.
+func TestAnExplanationComesAfterAWrite(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	h, stop := settle(t, dir)
+	h.client.Transport = newContract(t)
+	last := func(events []map[string]any) string { return fmt.Sprint(events[len(events)-1]["type"]) }
+	h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":50}`, 200)
+	for i := range 20 { // any of which would be seen too soon, if it is not waited for
+		id := fmt.Sprint("o-", i)
+		a := h.send("POST", "/v1/orders", `{"order_id":"`+id+`","lines":[{"sku":"lamp","quantity":2}]}`)
+		after := "?wait=30&after=" + a.header.Get("Stockflow-Token")
+		line := h.want("GET", "/v1/orders/"+id+"/explain"+after, "", 200, "status=confirmed").lines()["lamp"]
+		if line["decision"] == nil || line["waits"] != nil {
+			t.Errorf("a line that was decided is explained as %v", line)
+		}
+		if got := last(h.want("GET", "/v1/orders/"+id+"/events"+after, "", 200).items()); got != "scheduled" {
+			t.Errorf("the trail of the order ends with %s", got)
+		}
+		a = h.want("POST", "/v1/shipments/"+id+"/dispatch", `{"carrier":"DHL","tracking_number":"1"}`, 200)
+		after = "?wait=30&limit=200&after=" + a.header.Get("Stockflow-Token")
+		if got := last(h.want("GET", "/v1/inventory/lamp/events"+after, "", 200).items()); got != "ship" {
+			t.Errorf("the trail of the stock ends with %s", got)
+		}
+	}
+	stop()
+	h, stop = settle(t, dir, "api", "order")
+	defer stop()
+	h.client.Transport = newContract(t)
+	receipt := h.send("POST", "/v1/inventory/lamp/receipts", `{"quantity":1}`)
+	for _, path := range []string{"/v1/orders/o-0/explain", "/v1/orders/o-0/events", "/v1/inventory/lamp/events"} {
+		h.want("GET", path+"?wait=0&after="+receipt.header.Get("Stockflow-Token"), "", 504, "code=not_yet")
+		h.want("GET", path+"?after=x", "", 400, "code=invalid")
+		h.want("GET", path, "", 200)
+	}
+}

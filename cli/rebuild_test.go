@@ -1,0 +1,325 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"stockflow/broker"
+	"stockflow/codecs"
+	"stockflow/processors"
+	"stockflow/processors/notification"
+	"stockflow/processors/order"
+	"stockflow/replay"
+	"stockflow/stand"
+)
+
+// forgotten takes from a broker all tables, and what the groups have committed.
+func forgotten(t *testing.T, conn broker.Connection) {
+	t.Helper()
+	client, err := conn.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, m := range replay.Machines {
+		deleted(t, conn, m.Table)
+		if answer, err := kadm.NewClient(client).DeleteGroup(t.Context(), m.Name); err != nil || answer.Err != nil {
+			t.Fatal(err, answer.Err)
+		}
+	}
+}
+
+// emptied takes from a directory whose server is stopped all but the logs.
+func emptied(t *testing.T, dir string) {
+	t.Helper()
+	opened(t, dir, func(conn broker.Connection, _ *kgo.Client) { forgotten(t, conn) })
+	for _, stores := range []string{"processors", "views", "history"} {
+		if err := os.RemoveAll(filepath.Join(dir, stores)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// digests are those that verify tells of the tables, which must be what their logs make them.
+func digests(t *testing.T, where ...string) map[string]string {
+	t.Helper()
+	var report struct {
+		Tables []struct {
+			Table, Digest string
+			Rows          int
+		}
+	}
+	if err := json.Unmarshal([]byte(told(t, 0, nil, append([]string{"verify", "--json"}, where...)...)), &report); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, table := range report.Tables {
+		all[table.Table] = fmt.Sprintf("%d rows, %s", table.Rows, table.Digest)
+	}
+	return all
+}
+
+// rebuilt carries out replay on all tables, and returns its report.
+func rebuilt(t *testing.T, args ...string) (report replay.Rebuilt) {
+	t.Helper()
+	text := told(t, 0, nil, append([]string{"replay", "--all", "--yes", "--json"}, args...)...)
+	if err := json.NewDecoder(strings.NewReader(text[strings.LastIndex(text, `{"tables"`):])).Decode(&report); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return report
+}
+
+// cutsOf returns the cuts that were found in logs whose offsets were lost, by partition.
+func cutsOf(t *testing.T, report replay.Rebuilt) map[string][]int64 {
+	t.Helper()
+	all := map[string][]int64{}
+	for i, table := range report.Tables {
+		log := replay.Machines[i].Log
+		for _, cut := range table.Cuts {
+			if all[log] = append(all[log], cut.Offset); !cut.Found {
+				t.Errorf("an offset of %s was committed", log)
+			}
+		}
+	}
+	return all
+}
+
+func sum(numbers []int64) (n int64) {
+	for _, one := range numbers {
+		n += one
+	}
+	return n
+}
+
+// rebuiltTwice makes all tables of a stopped directory anew from its logs alone, twice, and expects each time the same bytes as before.
+func rebuiltTwice(t *testing.T, dir string) {
+	t.Helper()
+	data := "--data=" + dir
+	before := digests(t, data)
+	if folded := digests(t, data, "--fold-only"); !maps.Equal(folded, before) {
+		t.Errorf("the logs alone make %v, and the tables are %v", folded, before)
+	}
+	for range 2 {
+		emptied(t, dir)
+		logs := ends(t, dir)
+		for log, cuts := range cutsOf(t, rebuilt(t, data)) {
+			if n := sum(cuts); n != logs[log] { // everything was done
+				t.Errorf("the cuts of %s are %v, which is %d messages of %d", log, cuts, n, logs[log])
+			}
+		}
+		if now := digests(t, data); !maps.Equal(now, before) {
+			t.Errorf("the tables are %v, and were %v", now, before)
+		}
+	}
+}
+
+// TestARebuildSendsNothing: all that is left are the logs, and e-mails have been sent. The tables come out as they were; no
+// log has a message more, then and when everything runs again, and no e-mail goes out twice.
+func TestARebuildSendsNothing(t *testing.T) {
+	t.Parallel()
+	const orders = 20
+	dir := t.TempDir()
+	relay := stand.NewRelay(t, func(int) error { return nil })
+	serve := Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Mail: relayed(relay), broker: []broker.Option{broker.Unsynced()}}
+	server, client := start(t, serve)
+	client.want("POST", lampPath+"/receipts", `{"quantity":1000}`, 200)
+	for i := range orders {
+		client.want("POST", "/v1/orders", mailed(fmt.Sprint("o-", i)), 201, `"confirmed"`)
+	}
+	for i := range orders {
+		untilMail(t, server, fmt.Sprint("o-", i), notification.Confirmed, notification.StatusSent)
+	}
+	logged := func() map[string]int64 {
+		n := ends(t, dir)
+		maps.DeleteFunc(n, func(topic string, _ int64) bool { return strings.HasSuffix(topic, "-table") })
+		return n
+	}
+	newQuiet(t, server).wait(t)
+	halt(t, server)
+	before := logged()
+	rebuiltTwice(t, dir)
+	if now := logged(); !maps.Equal(now, before) {
+		t.Errorf("after two rebuilds the logs are %v, and were %v", now, before)
+	}
+	server, _ = start(t, serve)
+	newQuiet(t, server).wait(t)
+	halt(t, server)
+	before[processors.NotificationEvents] += 8 // in each partition the sender says that it begins
+	if now := logged(); !maps.Equal(now, before) {
+		t.Errorf("after another start the logs are %v, and were %v", now, before)
+	}
+	if n, again := len(relay.Counts()), relay.Repeats(); n != orders || again != 0 {
+		t.Errorf("%d e-mails have come, and %d repeats", n, again)
+	}
+}
+
+// TestAKilledStockflowIsRebuiltAndGoesOn: it is killed under load, all but its logs is lost, the tables are rebuilt, and
+// what was under way then is settled: each order that was acknowledged has its outcome, and nothing happens twice.
+func TestAKilledStockflowIsRebuiltAndGoesOn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	data := "--data=" + dir
+	p, client := spawnServer(t, dir)
+	for i := range 48 { // so that each partition which is killed at work has committed an offset before
+		sku := []string{"lamp", "desk", "mug"}[i%3]
+		client.want("POST", "/v1/inventory/"+sku+"/receipts", `{"quantity":1}`, 200)
+		client.want("POST", "/v1/orders", fmt.Sprintf(`{"order_id":"first-%d","lines":[{"sku":%q,"quantity":1}]}`, i, sku), 201)
+	}
+	must(t, p.Stop())
+	p, client = spawnServer(t, dir)
+	killUnderLoad(p, client, 0)
+	p.Kill()
+	told(t, 0, nil, "verify", data)
+	for _, table := range rebuilt(t, "--dry-run", data).Tables { // rows that have taken in more than was committed may stay
+		if table.Written != 0 || table.Removed != 0 {
+			t.Errorf("of %s, %d rows would be written and %d removed, which are right; its cuts are %v", table.Table, table.Written, table.Removed, table.Cuts)
+		}
+	}
+	emptied(t, dir)
+	told(t, 0, []string{"no offset was committed"}, "replay", "--all", "--yes", data)
+	m := newMill(t, dir)
+	newQuiet(t, m.server).wait(t)
+	settled := 48
+	for i := range 120 {
+		a := m.client.send("GET", fmt.Sprintf("/v1/orders/o-0-%d", i), "")
+		switch {
+		case a.status == http.StatusNotFound:
+		case a.status != http.StatusOK || strings.Contains(a.text, `"status":"pending","policy"`):
+			t.Errorf("an order is answered with %d %s", a.status, a.text)
+		default:
+			settled++
+		}
+	}
+	if settled < 48+60 {
+		t.Errorf("only %d orders are there, and 108 were acknowledged", settled)
+	}
+	told(t, 0, []string{allEqual, fmt.Sprintf("%d orders", settled), "0 messages in transit"}, "verify", data)
+}
+
+// TestTablesOnKafkaAreRebuilt, where they are compacted: records are missing in between, and a row that replay took away has
+// left no trace. Then all tables are lost, and what the groups had committed.
+func TestTablesOnKafkaAreRebuilt(t *testing.T) {
+	t.Parallel()
+	kafka := newKafka(t)
+	conn, dir := broker.Connection{Brokers: kafka.ListenAddrs()}, t.TempDir()
+	where := []string{"--brokers=" + strings.Join(conn.Brokers, ",")}
+	serve := Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 2, Brokers: conn.Brokers}
+	rebuild := append([]string{"replay", "--all", "--yes", "--data=" + dir}, where...)
+	server, client := start(t, serve)
+	for i := range 60 {
+		client.want("POST", fmt.Sprintf("/v1/inventory/sku-%d/receipts", i%3), `{"quantity":5}`, 200)
+		client.want("POST", "/v1/orders", fmt.Sprintf(`{"order_id":"o-%d","lines":[{"sku":"sku-%d","quantity":2}]}`, i, i%3), 201)
+	}
+	newQuiet(t, server).wait(t)
+	halt(t, server)
+	nobody := &kgo.Record{Topic: processors.OrderTable, Key: []byte("nobody"),
+		Value: codecs.EncodeOrderRow(codecs.Head{Applied: 7}, order.State{Status: order.Confirmed})}
+	write := func(records ...*kgo.Record) {
+		writer, err := conn.Client()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer writer.Close()
+		if err := writer.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(nobody)
+	told(t, 1, []string{`"nobody"`, "they part at offset 7"}, append([]string{"verify"}, where...)...)
+	told(t, 0, []string{"1 taken away"}, rebuild...)
+	before := digests(t, where...)
+	for _, m := range replay.Machines {
+		alter(t, conn, m.Table, "delete.retention.ms", "0")
+	}
+	kafka.Compact()
+	if all, left := recordsOf(t, conn, processors.InventoryTable); left*2 > all {
+		t.Fatalf("the compaction has left %d of %d records", left, all)
+	}
+	if now := digests(t, where...); !maps.Equal(now, before) {
+		t.Errorf("compacted, the tables are %v, and were %v", now, before)
+	}
+	write(&kgo.Record{Topic: processors.InventoryTable, Key: []byte("sku-1"), Value: []byte("\xff")}, nobody)
+	told(t, 1, []string{`"nobody"`, `"sku-1"`, "does not decode"}, append([]string{"verify"}, where...)...)
+	told(t, 0, []string{"1 written", "1 taken away"}, rebuild...)
+	told(t, 0, []string{allEqual}, append([]string{"verify"}, where...)...)
+
+	forgotten(t, conn)
+	told(t, 0, []string{"no offset was committed"}, rebuild...)
+	if now := digests(t, where...); !maps.Equal(now, before) {
+		t.Errorf("rebuilt, the tables are %v, and were %v", now, before)
+	}
+	server, client = start(t, serve)
+	client.want("POST", "/v1/orders", `{"order_id":"after","lines":[{"sku":"sku-1","quantity":1}]}`, 201, `"confirmed"`)
+	told(t, 0, []string{allEqual, "over HTTP"}, append([]string{"verify", "--url=http://" + server.HTTPAddr()}, where...)...)
+}
+
+// recordsOf counts the records of a topic: all that there have ever been, and those that are left.
+func recordsOf(t *testing.T, conn broker.Connection, topic string) (all, left int64) {
+	t.Helper()
+	client, err := conn.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	list, err := kadm.NewClient(client).ListEndOffsets(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list.Each(func(e kadm.ListedOffset) {
+		all += e.Offset
+		if err := broker.Read(t.Context(), conn, topic, e.Partition, 0, e.Offset, func(*kgo.Record) error {
+			left++
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	return all, left
+}
+
+// TestAHaltedPartitionIsNotVerifiedAndStillRebuilt: up to the message that this program can't take all is compared, and made
+// right, the other partitions to their ends.
+func TestAHaltedPartitionIsNotVerifiedAndStillRebuilt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	data := "--data=" + dir
+	traded(t, dir)
+	m := newMill(t, dir)
+	held := onPartition(3, "held-")
+	m.write(&kgo.Record{Topic: processors.InventoryEvents, Key: []byte(held), Value: []byte(`{"rules":2,"receive":{"quantity":10}}`)})
+	m.awaitStopped("inventory-events/3 has stopped")
+	told(t, 2, []string{"not ready"}, "verify", data)
+	halt(t, m.server)
+	halted := []string{"not verified: inventory-events/3 from offset", "written under rules number 2"}
+	told(t, 2, halted, "verify", data)
+	produced(t, dir, &kgo.Record{Topic: processors.InventoryTable, Key: []byte("sku-3"), Value: []byte("\xff")},
+		&kgo.Record{Topic: processors.InventoryTable, Key: []byte(onPartition(3, "sku-"))})
+	told(t, 1, append(halted, `"sku-3"`, "does not decode", `"`+onPartition(3, "sku-")+`": the row is missing`), "verify", data)
+	told(t, 0, []string{"inventory-table"}, "replay", "--all", "--yes", data)
+	told(t, 2, halted, "verify", data)
+
+	// Without the group's offsets it begins at that message, and with one behind it nothing is made up.
+	logs := ends(t, dir)
+	opened(t, dir, func(conn broker.Connection, _ *kgo.Client) { forgotten(t, conn) })
+	cuts := cutsOf(t, rebuilt(t, data))
+	if n := sum(cuts[processors.InventoryEvents]); n != logs[processors.InventoryEvents]-1 {
+		t.Errorf("the cuts are %v, expected all %d messages but the one that halts", cuts[processors.InventoryEvents], logs[processors.InventoryEvents])
+	}
+	opened(t, dir, func(_ broker.Connection, client *kgo.Client) {
+		past := kadm.Offsets{}
+		past.AddOffset(processors.InventoryEvents, 3, cuts[processors.InventoryEvents][3]+1, -1)
+		if _, err := kadm.NewClient(client).CommitOffsets(t.Context(), "inventory", past); err != nil {
+			t.Fatal(err)
+		}
+	})
+	told(t, 1, []string{"inventory-events/3", "written under rules number 2"}, "replay", "--all", "--yes", data)
+}

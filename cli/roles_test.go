@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"fmt"
+	"testing"
+
+	"stockflow/stand"
+)
+
+// TestRolesAreShared among processes: one has the API and the broker, and one after the other the machines come along. What needs a
+// machine that isn't there yet waits, and nothing is lost.
+func TestRolesAreShared(t *testing.T) {
+	t.Parallel()
+	first := spawn(t, "serve", "--http", "127.0.0.1:0", "--data", t.TempDir(), "--roles", "api,order")
+	client := ready(t, first)
+	join := func(roles string) *stand.Process {
+		p := spawn(t, "serve", "--http", "127.0.0.1:0", "--data", t.TempDir(), "--brokers", first.Kafka, "--roles", roles)
+		must(t, p.Await(p.Ready, "ready"))
+		return p
+	}
+	if a := client.send("POST", "/v1/orders", lampOrder); a.status != 202 {
+		t.Errorf("without inventory an order is answered with %d %s", a.status, a.text)
+	}
+	client.want("GET", orderPath, "", 200, `"status":"pending"`)
+	inventory := join("inventory")
+	client.want("GET", orderPath+"?wait=30&after="+client.send("POST", lampPath+"/receipts", fiveUnits).header.Get("Stockflow-Token"), "", 200)
+	client.want("POST", "/v1/orders", `{"order_id":"o-2","lines":[{"sku":"lamp","quantity":2}]}`, 201, `"confirmed"`)
+	join("shipment,notification")
+	for _, id := range []string{"o-2", "o-3"} {
+		client.placed(fmt.Sprintf(`{"order_id":%q,"lines":[{"sku":"lamp","quantity":2}]}`, id), "/v1/orders/"+id, `"confirmed"`)
+		client.want("POST", "/v1/shipments/"+id+"/dispatch", dhl, 200, `"dispatched"`)
+	}
+	again := join("inventory,order") // they share partitions
+	must(t, inventory.Stop())
+	client.placed(`{"order_id":"o-4","lines":[{"sku":"lamp","quantity":1}]}`, "/v1/orders/o-4", `"confirmed"`)
+	if a := newShop(t, again.HTTP[len("http://"):]).send("GET", lampPath, ""); a.status != 503 {
+		t.Errorf("who hasn't the role api answers with %d %s", a.status, a.text)
+	}
+	told(t, 0, []string{allEqual, "4 orders"}, "verify", "--brokers", first.Kafka, "--url", first.HTTP)
+}

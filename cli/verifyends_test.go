@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"stockflow/broker"
+	"stockflow/processors"
+	"stockflow/processors/notification"
+	"stockflow/processors/shipment"
+	"stockflow/replay"
+)
+
+// moment is how far everything reached at some time: the ends of topics, and what groups had committed.
+type moment struct {
+	ends      kadm.ListedOffsets
+	committed map[string]kadm.Offsets
+}
+
+func momentOf(t *testing.T, client *kgo.Client) moment {
+	t.Helper()
+	admin := kadm.NewClient(client)
+	m := moment{committed: map[string]kadm.Offsets{}}
+	var err error
+	if m.ends, err = admin.ListEndOffsets(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, machine := range replay.Machines {
+		committed, err := admin.FetchOffsets(t.Context(), machine.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.committed[machine.Name] = committed.Offsets()
+	}
+	return m
+}
+
+// TestBrokersThatTellTheirEndsOneAfterTheOther: an order is placed, decided and told of while the ends of the logs are asked
+// for. Some logs' leaders have told theirs before, and the others' afterwards. Whichever those are, and whichever the
+// question is at which it happens, what is compared agrees.
+func TestBrokersThatTellTheirEndsOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	traded(t, dir)
+	var before moment
+	opened(t, dir, func(_ broker.Connection, client *kgo.Client) { before = momentOf(t, client) })
+	m := newMill(t, dir)
+	m.client.want("POST", "/v1/inventory/sku-9/receipts", `{"quantity":100}`, 200)
+	m.client.want("POST", "/v1/orders", `{"order_id":"late","customer":{"id":"ada","email":"ada@example.org"},"lines":[{"sku":"sku-9","quantity":1}]}`, 201, `"confirmed"`)
+	until(m, m.server.tables.Shipments, "late", func(s shipment.State) bool { return s.Status == shipment.StatusScheduled })
+	until(m, m.server.tables.Mails, "late", func(s notification.State) bool { return len(s.Mails) > 0 })
+	halt(t, m.server)
+
+	openedBroker(t, dir, func(b *broker.Embedded, client *kgo.Client) { verifiesWhateverIsToldFirst(t, b, client, before) })
+}
+
+func verifiesWhateverIsToldFirst(t *testing.T, b *broker.Embedded, client *kgo.Client, before moment) {
+	t.Helper()
+	for group, offsets := range before.committed {
+		if answer, err := kadm.NewClient(client).CommitOffsets(t.Context(), group, offsets); err != nil || answer.Error() != nil {
+			t.Fatal(err, answer.Error())
+		}
+	}
+	var asked asking
+	after := momentOf(t, client)
+	b.Cluster().ControlKey(int16(kmsg.ListOffsets), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		b.Cluster().KeepControl()
+		request := r.(*kmsg.ListOffsetsRequest)
+		if request.Topics[0].Partitions[0].Timestamp != -1 {
+			return nil, nil, false // that is where topics begin
+		}
+		return asked.answer(request, before, after), nil, true
+	})
+	for _, logs := range [][]string{
+		{processors.OrderEvents}, {processors.InventoryEvents}, {processors.OrderEvents, processors.InventoryEvents},
+		{processors.ShipmentEvents, processors.OrderEvents},
+	} {
+		for question := range 4 {
+			asked.set(question, logs)
+			report, err := replay.Verification{Conn: b.Connection(), Machines: replay.Machines, Dir: t.TempDir()}.Verify(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(report.Differences) > 0 {
+				d := report.Differences[0]
+				t.Errorf("when %v are told before the others at question %d, %s %q differs: %s", logs, question, d.Topic, d.Key, d.Problem)
+			}
+		}
+	}
+}
+
+// asking is how often it was asked where the logs end, and at which question their ends move.
+type asking struct {
+	mu    sync.Mutex
+	n     int
+	moves int      // the question
+	early []string // the logs whose ends are told before it
+}
+
+func (a *asking) set(moves int, early []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.n, a.moves, a.early = -1, moves, early
+}
+
+// answer answers where topics end. Where tables end was always told before.
+func (a *asking) answer(r *kmsg.ListOffsetsRequest, before, after moment) kmsg.Response {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	logs := slices.ContainsFunc(r.Topics, func(t kmsg.ListOffsetsRequestTopic) bool { return t.Topic == processors.OrderEvents })
+	if logs {
+		a.n++
+	}
+	answer := r.ResponseKind().(*kmsg.ListOffsetsResponse)
+	for _, asked := range r.Topics {
+		ends := after.ends
+		if !logs || a.n < a.moves || a.n == a.moves && slices.Contains(a.early, asked.Topic) {
+			ends = before.ends
+		}
+		topic := kmsg.NewListOffsetsResponseTopic()
+		topic.Topic = asked.Topic
+		for _, p := range asked.Partitions {
+			end, _ := ends.Lookup(asked.Topic, p.Partition)
+			told := kmsg.NewListOffsetsResponseTopicPartition()
+			told.Partition, told.Offset = p.Partition, end.Offset
+			topic.Partitions = append(topic.Partitions, told)
+		}
+		answer.Topics = append(answer.Topics, topic)
+	}
+	return answer
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"stockflow/stand"
+)
+
+var verifications = flag.Int("verifications", 3, "of a Stockflow under load, none of which may raise a false alarm")
+
+// TestVerifyUnderLoadRaisesNoFalseAlarm: while orders are placed, cancelled and dispatched and stock comes in, side by
+// side and without a pause, everything is verified again and again.
+func TestVerifyUnderLoadRaisesNoFalseAlarm(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	m := newMill(t, dir)
+	var done atomic.Bool
+	var orders atomic.Int64
+	var clients sync.WaitGroup
+	begun := make(chan struct{})
+	for range 4 {
+		clients.Go(func() {
+			for !done.Load() {
+				n := int(orders.Add(1))
+				bustle(m.client, n)
+				if n == 40 {
+					close(begun)
+				}
+			}
+		})
+	}
+	<-begun
+	for n := range *verifications {
+		told(t, 0, []string{allEqual, "over HTTP"}, "verify", "--data="+dir)
+		if t.Failed() {
+			t.Logf("that was verification %d", n+1)
+			break
+		}
+	}
+	done.Store(true)
+	clients.Wait()
+	t.Logf("%d verifications, and %d orders meanwhile", *verifications, orders.Load())
+}
+
+// bustle does one thing after the other about an order; what is refused is as welcome as what isn't.
+func bustle(client *shop, n int) {
+	sku := fmt.Sprintf("sku-%d", n%7)
+	policy := []string{"all_or_nothing", "partial", "backorder"}[n%3]
+	for _, request := range [][2]string{
+		{"/v1/inventory/" + sku + "/receipts", `{"quantity":3}`},
+		{"/v1/orders", fmt.Sprintf(`{"order_id":"b-%d","policy":%q,"customer":{"id":"ada","email":"ada@example.org"},`+
+			`"lines":[{"sku":%q,"quantity":2},{"sku":"sku-%d","quantity":1}]}`, n, policy, sku, (n+1)%7)},
+		{fmt.Sprintf("/v1/shipments/b-%d/dispatch", n), `{"carrier":"DHL","tracking_number":"X1"}`},
+		{fmt.Sprintf("/v1/orders/b-%d/cancel", n-n%2), ""},
+	} {
+		if a, err := client.try("POST", request[0], request[1]); err != nil || a.status >= http.StatusInternalServerError {
+			client.t.Errorf("%s is answered with %d %s, %v", request[0], a.status, a.text, err)
+		}
+	}
+}
+
+// TestAServerThatEndsWhileItIsVerified, by a signal or by kill -9, and comes back at once or not: verify says that it could
+// not verify, or has all it needs; it never takes for a difference what it could not read.
+func TestAServerThatEndsWhileItIsVerified(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	traded(t, dir)
+	p, client := spawnServer(t, dir)
+	for _, end := range []struct {
+		at    string // the request with which it ends
+		how   syscall.Signal
+		again bool
+	}{
+		{"/readyz", syscall.SIGKILL, false},
+		{"/v1/orders", syscall.SIGTERM, false},
+		{"/v1/orders", syscall.SIGKILL, true},
+		{"/v1/shipments", syscall.SIGKILL, true},
+		{"/v1/shipments", syscall.SIGTERM, true},
+	} {
+		ended := p
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a, err := client.try("GET", r.URL.RequestURI(), "")
+			if err != nil {
+				panic(http.ErrAbortHandler) // as a server that isn't there does
+			}
+			if r.URL.Path == end.at && !stand.Was(ended.Ended) {
+				ended.Signal(end.how)
+				<-ended.Ended
+				if end.again {
+					p, client = spawnServer(t, dir)
+				}
+			}
+			w.WriteHeader(a.status)
+			_, _ = w.Write([]byte(a.text))
+		}))
+		var stdout, stderr strings.Builder
+		code := run([]string{"verify", "--data=" + dir, "--url=" + proxy.URL}, &stdout, &stderr)
+		proxy.Close()
+		last := stderr.String()[strings.LastIndex(strings.TrimSpace(stderr.String()), "\n")+1:]
+		t.Logf("%v at %s, again %v: %d %s", end.how, end.at, end.again, code, last)
+		if code != 2 || strings.Contains(stdout.String(), "the log makes it") {
+			t.Errorf("it ends with %d: %s%s", code, stdout.String(), stderr.String())
+		}
+		if stand.Was(p.Ended) {
+			p, client = spawnServer(t, dir)
+		}
+		told(t, 0, []string{allEqual, "over HTTP"}, "verify", "--data="+dir)
+	}
+}
