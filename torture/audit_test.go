@@ -11,12 +11,13 @@ import (
 	"stockflow/codecs"
 	"stockflow/engine"
 	"stockflow/processors"
+	"stockflow/replay"
 )
 
-// audit folds the logs of a directory again, and holds against that what else is in it. It may be killed and forgotten:
-// it changes nothing.
+// audit folds the logs again, and holds against that what else there is. It may be killed and forgotten: it changes
+// nothing.
 type audit struct {
-	data string
+	open shelf
 	*complaints
 	chains   map[channel]*chain
 	messages int64 // in the logs of the machines
@@ -69,12 +70,12 @@ func (l *link) add(o codecs.Origin, key, value []byte) {
 	l.n, l.sum = l.n+1, h.Sum64()
 }
 
-func newAudit(data string) *audit {
+func newAudit(open shelf) *audit {
 	c := new(complaints)
-	return &audit{data: data, complaints: c, chains: map[channel]*chain{}, ledger: newLedger(c)}
+	return &audit{open: open, complaints: c, chains: map[channel]*chain{}, ledger: newLedger(c)}
 }
 
-// run audits the directory of a server that has come to rest and was stopped.
+// run audits what servers have left that have come to rest.
 func (a *audit) run() {
 	for p := range int32(partitions) {
 		auditPartition(a, processors.Order(nil), p, a.ledger.sawOrder, a.ledger.addOrder)
@@ -99,7 +100,7 @@ func auditPartition[S any](a *audit, m engine.Machine[S], p int32, saw func(key 
 	rows := map[string]engine.Row[S]{}
 	a.each(m.Log, p, func(r *kgo.Record) {
 		a.messages++
-		in, err := m.Read(recordOf(r))
+		in, err := m.Read(replay.RecordOf(r))
 		if err != nil || broker.Partition([]byte(in.Key), partitions) != p {
 			a.addf("%s/%d/%d can't be taken: %v", m.Log, p, r.Offset, err)
 			return
@@ -203,19 +204,12 @@ func (a *audit) noLetters(p int32) {
 }
 
 func (a *audit) each(topic string, p int32, each func(*kgo.Record)) {
-	err := newTail(a.data, topic, p).read(func(r *kgo.Record) error {
+	err := a.open(topic, p).read(func(r *kgo.Record) error {
 		each(r)
 		return nil
 	})
 	if err != nil {
 		a.addf("the log can't be read: %v", err)
-	}
-}
-
-func recordOf(r *kgo.Record) engine.Record {
-	return engine.Record{
-		Partition: r.Partition, Offset: r.Offset, At: r.Timestamp.UnixMilli(), Key: string(r.Key), Value: r.Value,
-		Origin: header(r, codecs.HeaderOrigin), Redrive: header(r, codecs.HeaderRedrive),
 	}
 }
 

@@ -60,6 +60,10 @@ func (b *books) tell(id, status string, placed uint64) {
 	if before.status != "" && status == "pending" {
 		status = before.status // a retry is answered without a look at the outcome
 	}
+	// Of two answers at once either may come first.
+	if before.status != "" && !mayFollow(before.status, status) && !mayFollow(status, before.status) {
+		b.wrong = append(b.wrong, fmt.Sprintf("order %s is %s, and was %s", id, status, before.status))
+	}
 	b.orders[id] = told{status, placed}
 }
 
@@ -123,7 +127,7 @@ func (b *books) compare(l *ledger, unsure func(move) bool) {
 		switch {
 		case !there:
 			l.addf("order %s was acknowledged as %s, and isn't there", id, t.status)
-		case !mayFollow(t.status, o.status):
+		case o.status == "pending" || !mayFollow(t.status, o.status):
 			l.addf("order %s was acknowledged as %s, and is %s", id, t.status, o.status)
 		case t.placed != o.placed:
 			l.addf("order %s isn't what was ordered", id)
@@ -153,7 +157,7 @@ func (b *books) compare(l *ledger, unsure func(move) bool) {
 // mayFollow reports whether an order of which a client was told one status may have the other in the end.
 func mayFollow(told, now string) bool {
 	next := map[string]string{
-		"pending":     "confirmed backordered rejected shipped delivered cancelled",
+		"pending":     "pending confirmed backordered rejected shipped delivered cancelled",
 		"confirmed":   "confirmed shipped delivered cancelled",
 		"backordered": "backordered confirmed shipped delivered cancelled",
 		"rejected":    "rejected",

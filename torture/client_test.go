@@ -120,6 +120,7 @@ type answer struct {
 	sent  int    // how often
 	seen  string // the row, as the view that has answered
 	floor int64  // the highest version that was seen there before the request was sent
+	token string // that says what was written
 }
 
 // insist sends a request until it is answered with something final. What may be sent again without harm is: everything
@@ -169,7 +170,7 @@ func (c *client) try(method, url, body string, headers ...string) (a answer, err
 	if err != nil {
 		return a, err
 	}
-	a.status, a.text = got.StatusCode, string(bytes.TrimSpace(text))
+	a.status, a.text, a.token = got.StatusCode, string(bytes.TrimSpace(text)), got.Header.Get("Stockflow-Token")
 	if err := json.Unmarshal(text, &a.row); err != nil {
 		return a, err
 	}
@@ -243,6 +244,10 @@ func (c *client) move(what string, units int64, reason string) {
 	if name < sku(c.scarce) {
 		units = min(units, 4)
 	}
+	c.moveOf(name, what, units, reason)
+}
+
+func (c *client) moveOf(name, what string, units int64, reason string) {
 	id := fmt.Sprintf("m-%s-%d", c.name, c.n)
 	body := fmt.Sprintf(`{"quantity":%d}`, units)
 	if reason != "" {

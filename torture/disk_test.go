@@ -22,6 +22,19 @@ const partitions = 8
 // The log is read from its files: nobody has to run for that, nobody can mend anything before it is looked at, and
 // what was read once isn't read again.
 
+// shelf is where the logs are: it opens a partition, to be read from its beginning.
+type shelf func(topic string, partition int32) reader
+
+// reader reads a partition: each time what it has not read before.
+type reader interface {
+	read(each func(*kgo.Record) error) error
+}
+
+// filesOf are the logs of an embedded broker, in its directory.
+func filesOf(data string) shelf {
+	return func(topic string, partition int32) reader { return newTail(data, topic, partition) }
+}
+
 // tail reads a partition's files from where it stopped the last time.
 type tail struct {
 	topic     string
@@ -106,14 +119,9 @@ func (t *tail) readFile(each func(*kgo.Record) error) error {
 
 // wholeBatches returns the batches of b without what isn't whole at its end.
 func wholeBatches(b []byte) []byte {
-	const length, before = 8, 12 // where a batch says how many bytes follow after the first 12
 	end := 0
-	for rest := b; len(rest) >= before; rest = b[end:] {
-		size := before + int(binary.BigEndian.Uint32(rest[length:]))
-		if size > len(rest) {
-			break
-		}
-		end += size
+	for n := batchSize(b); n > 0; n = batchSize(b[end:]) {
+		end += n
 	}
 	return b[:end]
 }
@@ -152,4 +160,35 @@ func committed(data string) (map[source]int64, error) {
 		b = b[size:]
 	}
 	return at, nil
+}
+
+// batchSize returns the size of the batch that b begins with, 0 if it isn't whole.
+func batchSize(b []byte) int {
+	const length, before = 8, 12 // where a batch says how many bytes follow after the first 12
+	if len(b) < before {
+		return 0
+	}
+	if size := before + int(binary.BigEndian.Uint32(b[length:])); size <= len(b) {
+		return size
+	}
+	return 0
+}
+
+// mergedBatches returns how many batches are in the log that nobody sent: of several records, and of no producer.
+func mergedBatches(data string) (merged int, err error) {
+	files, err := filepath.Glob(filepath.Join(data, "broker", "partitions", "*", "*.dat"))
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return merged, err
+		}
+		for n := batchSize(b); n > 0; n = batchSize(b) {
+			const producer, count = 43, 57
+			if int64(binary.BigEndian.Uint64(b[producer:])) == -1 && binary.BigEndian.Uint32(b[count:]) > 1 {
+				merged++
+			}
+			b = b[n:]
+		}
+	}
+	return merged, err
 }

@@ -28,4 +28,5 @@
 //	make torture-flaws                      a program with a flaw is caught, for each flaw
 //	make stale TIMES=20                     an instance is stopped for twice its session, and goes on
 //	make soak [MINUTES=60]                  an hour under load: memory, goroutines, files and disk
+//	make test-kafka [LEADERS=10 DOWN=1m]    on three brokers of Apache Kafka, which are killed, stopped and taken away too
 package torture

@@ -43,7 +43,6 @@ type evidence struct {
 	caused  map[source]map[int64]bool // messages with an output in a log, and not in a row
 	taken   map[source]int64          // the last message that is in a row
 	noted   map[string]bool           // e-mails whose outcome is in the log
-	flying  map[string]bool           // e-mails that were taken by the relay, and aren't noted
 	allowed map[string]int            // how often an e-mail may be taken again
 }
 
@@ -56,7 +55,7 @@ var tableLogs = map[string]string{
 func newEvidence(t testing.TB, data string, r *stand.Relay) *evidence {
 	e := &evidence{
 		data: data, relay: r, flush: newFlushes(t), caused: map[source]map[int64]bool{}, taken: map[source]int64{},
-		noted: map[string]bool{}, flying: map[string]bool{}, allowed: map[string]int{},
+		noted: map[string]bool{}, allowed: map[string]int{},
 	}
 	for p := range int32(partitions) {
 		for _, log := range processors.Logs {
@@ -150,24 +149,17 @@ func (e *evidence) sawRow(r *kgo.Record) error {
 	return err
 }
 
-// fly finds out which e-mails were taken and not noted when the kill came: each of them may be sent once more. It
-// reports whether there are any.
+// fly finds out which e-mails were taken from the process that was killed, and not noted: each of them may be sent once more.
+// It reports whether there are any.
 func (e *evidence) fly() bool {
+	flying := map[string]bool{}
 	for _, id := range e.relay.Drain() {
-		if e.noted[id] && !e.flying[id] {
-			// It was noted since the last look, or it was noted before and sent again, which the counts will tell.
-			continue
+		if !e.noted[id] && !flying[id] { // once for each life, however often it was sent in it
+			flying[id] = true
+			e.allowed[id]++
 		}
-		e.flying[id] = true
 	}
-	for id := range e.flying {
-		if e.noted[id] {
-			delete(e.flying, id)
-			continue
-		}
-		e.allowed[id]++
-	}
-	return len(e.flying) > 0
+	return len(flying) > 0
 }
 
 // checkMails wants every e-mail of the ledger to have been taken, and none more often than is allowed.
@@ -204,7 +196,7 @@ func newFlushes(t testing.TB) *flushes {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if f.counts, err = syscall.Mmap(int(file.Fd()), 0, 16, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED); err != nil {
+	if f.counts, err = syscall.Mmap(int(file.Fd()), 0, 24, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = syscall.Munmap(f.counts) })
@@ -219,6 +211,10 @@ func (f *flushes) underWay() bool {
 	begun, ended := (*atomic.Uint64)(unsafe.Pointer(&f.counts[0])), (*atomic.Uint64)(unsafe.Pointer(&f.counts[8]))
 	return begun.Load() > ended.Load()
 }
+
+// hold has the process wait before its next batch (1), or when that is written and before it says so (2), until it is
+// killed.
+func (f *flushes) hold(where uint64) { (*atomic.Uint64)(unsafe.Pointer(&f.counts[16])).Store(where) }
 
 // reset is for when the process is dead.
 func (f *flushes) reset() { clear(f.counts) }

@@ -59,6 +59,16 @@ func someKill(rnd *rand.Rand, n int, name string) kill {
 	return kills[0].kill
 }
 
+// killAt returns the way to kill that is aimed at a moment, or any.
+func killAt(m moment) kill {
+	for _, k := range kills {
+		if k.aim == m {
+			return k.kill
+		}
+	}
+	return kills[0].kill
+}
+
 func between(rnd *rand.Rand, least, most time.Duration) time.Duration {
 	return least + time.Duration(rnd.Int64N(int64(most-least)))
 }
@@ -115,12 +125,14 @@ func watch(met func() bool) {
 	}
 }
 
-// atAFlush looks at the witness until a batch is on its way to a store.
+// atAFlush looks at the witness until a batch is on its way to a store. One time in three it kills as soon as it sees
+// one, which is somewhere in it or just too late; else the process waits for it on either side of the batch.
 func atAFlush(rnd *rand.Rand, v *victim) error {
 	if err := v.Await(v.Ready, "ready"); err != nil {
 		return err
 	}
 	time.Sleep(between(rnd, 5*time.Millisecond, 500*time.Millisecond))
+	v.flush.hold(rnd.Uint64N(3))
 	watch(v.flush.underWay)
 	v.Kill()
 	return nil

@@ -11,7 +11,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
-	"stockflow/broker"
 	"stockflow/stand"
 )
 
@@ -27,7 +26,7 @@ var groups = []string{"order", "inventory", "shipment", "notification"}
 func rest(ctx context.Context, p *stand.Process) error {
 	ctx, cancel := context.WithTimeout(ctx, stand.Generous)
 	defer cancel()
-	client, err := broker.Connection{Brokers: []string{p.Kafka}}.Client()
+	client, err := connectionTo(p).Client()
 	if err != nil {
 		return err
 	}

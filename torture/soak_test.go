@@ -46,6 +46,7 @@ func TestSoak(t *testing.T) {
 	t.Logf("\n%s\n%s", total, s.verdict())
 	last := s.samples[len(s.samples)-1]
 	t.Logf("%.0f orders/s in the mean, the time without a process included; %d bytes of disk an order", float64(last.orders)/last.elapsed.Seconds(), last.disk/int64(last.orders))
+	s.wantBounds()
 	if wrong.n > 0 {
 		t.Errorf("%d complaints, -seed %d\n%s\n%s", wrong.n, n, strings.Join(wrong.texts, "\n"), k.lastWords())
 	}
@@ -237,15 +238,27 @@ func (s *soak) verdict() string {
 	return text
 }
 
+// wantBounds wants the last processes to hold no more than so many times what the first ones held at the same age. The caches of the stores fill
+// in the first of them, and each 8 MiB of the log that is read is an open file.
+func (s *soak) wantBounds() {
+	for _, m := range measures {
+		first, last := s.atAge(m.of, true), s.atAge(m.of, false)
+		if m.most > 0 && last.value > m.most*first.value {
+			s.t.Errorf("%s: %.0f at first and %.0f in the end, at the same age; at most %g times as much is expected", m.name, first.value, last.value, m.most)
+		}
+	}
+}
+
 var measures = []struct {
 	name string
 	of   func(sample) float64
+	most float64 // see wantBounds; 0 for what depends on the load
 }{
-	{"RSS MiB", func(s sample) float64 { return s.resident / (1 << 20) }},
-	{"heap MiB", func(s sample) float64 { return s.heap / (1 << 20) }},
-	{"goroutines", func(s sample) float64 { return s.goroutines }},
-	{"files", func(s sample) float64 { return s.files }},
-	{"lag", func(s sample) float64 { return s.lag }},
+	{"RSS MiB", func(s sample) float64 { return s.resident / (1 << 20) }, 2.5},
+	{"heap MiB", func(s sample) float64 { return s.heap / (1 << 20) }, 2.5},
+	{"goroutines", func(s sample) float64 { return s.goroutines }, 1.1},
+	{"files", func(s sample) float64 { return s.files }, 1.5},
+	{"lag", func(s sample) float64 { return s.lag }, 0},
 }
 
 // point is a measure, in the mean, when there were so many orders.

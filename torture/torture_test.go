@@ -24,8 +24,12 @@ var (
 	round  = flag.Int("round", 100, "kills on one directory; the next ones get a fresh one")
 )
 
-// enoughKills is from how many kills on a run is void that has missed a moment.
-const enoughKills = 30
+// enoughKills is from how many kills on a run is void that has missed a moment. moreKills is how many may be added,
+// aimed at what chance has left out.
+const (
+	enoughKills = 30
+	moreKills   = 30
+)
 
 func TestMain(m *testing.M) { stand.Main(m, cli.Main) }
 
@@ -34,16 +38,24 @@ func TestTorture(t *testing.T) {
 	n := seedOf(t)
 	t.Logf("%d kills, -seed %d", *kills_, n)
 	total := newTally()
+	whole := *kills_ >= enoughKills && *how == ""
 	for done := 0; done < *kills_ && !t.Failed(); done += *round {
 		k := newRack(t, n+uint64(done), "", *hands)
+		k.full = 8 << 10 // so that batches are merged at each start
 		k.torture(min(*round, *kills_-done), *how, total)
+		for more := 0; whole && done+*round >= *kills_ && more < moreKills && len(total.missing()) > 0; more++ {
+			k.kill(killAt(total.missing()[0]), total)
+		}
 		if wrong := k.audit(total); wrong.n > 0 {
 			t.Errorf("%d complaints, -seed %d\n%s\n%s", wrong.n, n, strings.Join(wrong.texts, "\n"), k.lastWords())
 		}
 	}
 	t.Logf("\n%s", total)
-	if missing := total.missing(); *kills_ >= enoughKills && *how == "" && len(missing) > 0 {
-		t.Errorf("the run is void: no kill fell into %s", strings.Join(missing, ", "))
+	if missing := total.missing(); whole && len(missing) > 0 {
+		t.Errorf("the run is void: no kill fell into %s", missing)
+	}
+	if whole && withFlaws && total.merged == 0 {
+		t.Error("the run is void: no batches were merged")
 	}
 }
 
@@ -53,7 +65,7 @@ func TestFlaws(t *testing.T) {
 	if !withFlaws {
 		t.Skip("it needs a program that is built with the tag torture")
 	}
-	const most, each = 100, 10
+	const most, each = 300, 10
 	for flaw, way := range map[string]string{"sendEarly": "", "storeEarly": "", "markEarly": "at a commit"} {
 		n, found, total := seedOf(t), 0, newTally()
 		for kills := 0; kills < most && found == 0; kills += each {
@@ -83,14 +95,15 @@ type tally struct {
 	found                                                       map[moment]int
 	ready                                                       []time.Duration // from the start of a process until it was ready
 	orders, messages, repeats, records, mails, mailsAgain, http int64
+	merged                                                      int
 }
 
 func newTally() *tally { return &tally{kills: map[string]int{}, found: map[moment]int{}} }
 
-func (y *tally) missing() (missing []string) {
+func (y *tally) missing() (missing []moment) {
 	for _, m := range moments {
 		if y.found[m] == 0 {
-			missing = append(missing, string(m))
+			missing = append(missing, m)
 		}
 	}
 	return missing
@@ -114,22 +127,25 @@ func (y *tally) String() string {
 		text += fmt.Sprintf("ready after %s in the median, %s at most, of %d starts\n",
 			y.ready[last/2].Round(time.Millisecond), y.ready[last].Round(time.Millisecond), len(y.ready))
 	}
-	return text + fmt.Sprintf("%d orders; %d messages in the logs, %d of them repeats; %d rows written; %d e-mails, %d of them again; %d rows compared with HTTP\n",
-		y.orders, y.messages, y.repeats, y.records, y.mails, y.mailsAgain, y.http)
+	return text + fmt.Sprintf("%d orders; %d messages in the logs, %d of them repeats; %d rows written; %d e-mails, %d of them again; %d rows compared with HTTP; %d merged batches\n",
+		y.orders, y.messages, y.repeats, y.records, y.mails, y.mailsAgain, y.http, y.merged)
 }
 
 // rack is a directory on which a Stockflow is killed, and those who use it meanwhile.
 type rack struct {
-	t     *testing.T
-	seed  uint64
-	data  string
-	last  *stand.Process // that was killed or stopped
-	cry   string         // what no process should ever write to its standard error
-	relay *stand.Relay
-	books *books
-	doors []*door // which the clients are shared out to
-	flaw  string
-	hands int
+	t      *testing.T
+	seed   uint64
+	rnd    *rand.Rand // draws how and when to kill
+	killed int
+	data   string
+	last   *stand.Process // that was killed or stopped
+	cry    string         // what no process should ever write to its standard error
+	relay  *stand.Relay
+	books  *books
+	doors  []*door // which the clients are shared out to
+	flaw   string
+	hands  int
+	full   int // the bytes of a file of the log, the program's own if 0
 	assortment
 	*evidence
 
@@ -140,7 +156,7 @@ type rack struct {
 
 func newRack(t *testing.T, seed uint64, flaw string, hands int) *rack {
 	k := &rack{
-		t: t, seed: seed, data: filepath.Join(t.TempDir(), "data"),
+		t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 1000)), data: filepath.Join(t.TempDir(), "data"),
 		relay: stand.NewRelay(t, nil), books: newBooks(), doors: []*door{newDoor()}, flaw: flaw, hands: hands, act: (*client).act, assortment: small,
 	}
 	k.evidence = newEvidence(t, k.data, k.relay)
@@ -161,7 +177,11 @@ func (k *rack) begin() {
 // spawn starts a process on the directory, and leads the clients to it.
 func (k *rack) spawn() *stand.Process {
 	args := append([]string{"--log-level", "warn", "serve", "--http", "127.0.0.1:0", "--data", k.data}, k.relay.Flags()...)
-	p := stand.Spawn(k.t, []string{k.evidence.flush.environment(), "TORTURE_FLAW=" + k.flaw}, args...)
+	env := []string{k.evidence.flush.environment(), "TORTURE_FLAW=" + k.flaw}
+	if k.full > 0 {
+		env = append(env, fmt.Sprint("TORTURE_SEGMENT=", k.full))
+	}
+	p := stand.Spawn(k.t, env, args...)
 	go func() {
 		select {
 		case <-p.Listening:
@@ -174,35 +194,39 @@ func (k *rack) spawn() *stand.Process {
 
 // torture kills so many processes.
 func (k *rack) torture(times int, how string, y *tally) {
-	rnd := rand.New(rand.NewPCG(k.seed, 1000))
 	k.begin()
 	for n := range times {
-		way := someKill(rnd, n, how)
-		p := k.spawn()
-		if err := way.do(rnd, &victim{Process: p, data: k.data, relay: k.relay, flush: k.evidence.flush}); err != nil {
-			k.t.Fatalf("kill %d, %s: %v", n, way.name, err)
-		}
-		k.buried(p)
-		met, err := k.look(p)
-		if err != nil {
-			k.t.Fatal(err)
-		}
-		y.kills[way.name]++
-		for _, m := range met {
-			y.found[m]++
-		}
-		ready := "never"
-		if stand.Was(p.Ready) {
-			y.ready = append(y.ready, p.ReadyAfter)
-			ready = p.ReadyAfter.Round(time.Millisecond).String()
-		}
-		k.t.Logf("kill %3d %-18s ready after %-8s orders %-7d fell into %v", n+1, way.name, ready, k.books.placed(), met)
+		k.kill(someKill(k.rnd, n, how), y)
 	}
+}
+
+// kill kills a process in that way, and looks at what it fell into.
+func (k *rack) kill(way kill, y *tally) {
+	p := k.spawn()
+	if err := way.do(k.rnd, &victim{Process: p, data: k.data, relay: k.relay, flush: k.evidence.flush}); err != nil {
+		k.t.Fatalf("%s: %v", way.name, err)
+	}
+	k.buried(p)
+	met, err := k.look(p)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.killed++
+	y.kills[way.name]++
+	for _, m := range met {
+		y.found[m]++
+	}
+	ready := "never"
+	if stand.Was(p.Ready) {
+		y.ready = append(y.ready, p.ReadyAfter)
+		ready = p.ReadyAfter.Round(time.Millisecond).String()
+	}
+	k.t.Logf("kill %3d %-18s ready after %-8s orders %-7d fell into %v", k.killed, way.name, ready, k.books.placed(), met)
 }
 
 // audit starts a last process, lets the clients finish and everything come to rest, and looks at what there is.
 func (k *rack) audit(y *tally) *complaints {
-	a := newAudit(k.data)
+	a := newAudit(filesOf(k.data))
 	p := k.spawn()
 	if err := p.Await(p.Ready, "ready"); err != nil {
 		k.t.Fatal(err)
@@ -224,6 +248,11 @@ func (k *rack) audit(y *tally) *complaints {
 	y.mailsAgain += int64(k.checkMails(a.ledger, func(id string) int { return k.allowed[id] }))
 	y.mails += int64(len(k.relay.Counts()))
 	y.orders += int64(len(a.ledger.orders))
+	merged, err := mergedBatches(k.data)
+	if err != nil {
+		a.addf("%v", err)
+	}
+	y.merged += merged
 	y.messages, y.repeats, y.records = y.messages+a.messages, y.repeats+a.repeats, y.records+a.records
 	if a.stale > 0 {
 		a.addf("%d rows were written that were older than the one before them, and there was one owner at a time", a.stale)
