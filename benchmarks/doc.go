@@ -1,9 +1,12 @@
 // Package benchmarks measures what Stockflow costs: its engine against goka as it comes, on the same work in the same
-// run; an order's way from the request to its outcome; orders side by side; and memory and disk over very many orders.
+// run; an order's way from the request to its outcome; orders side by side; memory and disk over very many orders; and the
+// folding of very long logs.
 // It holds tests alone.
 //
 //	go test -run '^$' -bench . ./benchmarks                      # minutes; a million orders are left out
 //	go test -run '^$' -bench Memory -benchtime 1x -timeout 2h ./benchmarks -orders 1000000
+//
+//	go test -run '^$' -bench 'Verify|Fold' -benchtime 1x -timeout 2h ./benchmarks -delivered 1000000 -archive /tmp/archive
 //
 // baseline.txt is what the first line printed on the machine that stands in it. To compare with it:
 //

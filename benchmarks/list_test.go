@@ -23,7 +23,7 @@ import (
 )
 
 // sizes are how many rows the tables have whose pages are compared.
-var sizes = []int{1_000, 1_000_000}
+var sizes = []int{1_000, 100_000, 1_000_000}
 
 // pageRows is how many rows a page has here.
 const pageRows = 100

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"stockflow/broker"
 	"stockflow/cli"
@@ -26,9 +27,16 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(part) {
 	case "":
 		os.Exit(m.Run())
+	case "command":
+		cli.Main()
 	case "broker":
 		b, err := broker.OpenEmbedded(os.Args[1])
 		attend(err, func() string { return b.Addr() }, func() error { return b.Close() })
+	case "reader":
+		s, err := cli.Serve{
+			HTTP: "127.0.0.1:0", Data: os.Args[1], Brokers: os.Args[2:3], Partitions: shopPartitions, Roles: []string{"api"}, NoHistory: len(os.Args) > 3,
+		}.Start(context.Background(), slog.New(slog.DiscardHandler))
+		attend(err, func() string { return s.HTTPAddr() }, func() error { return s.Stop() })
 	case "server":
 		s, err := cli.Serve{
 			HTTP: "127.0.0.1:0", Data: os.Args[1], Brokers: os.Args[2:], Partitions: shopPartitions,
@@ -56,8 +64,10 @@ func attend(err error, address func() string, stop func() error) {
 
 // sample is what a process holds.
 type sample struct {
-	Resident int64 // what the system has given it, in bytes, garbage included
-	Live     int64 // what the heap holds after a collection
+	Resident int64         // what the system has given it, in bytes, garbage included
+	Live     int64         // what the heap holds after a collection
+	Peak     int64         // the most that was ever resident
+	Used     time.Duration // of all processors
 }
 
 func takeSample() sample {
@@ -66,16 +76,18 @@ func takeSample() sample {
 	runtime.GC() // what had a finalizer, or lay in a pool, goes with the second
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return sample{resident, int64(m.HeapAlloc)}
+	return sample{resident, int64(m.HeapAlloc), memory("self", "VmHWM:"), processorTime()}
 }
 
-// residentBytes is 0 where the system doesn't say.
-func residentBytes() int64 {
-	status, err := os.ReadFile("/proc/self/status")
+func residentBytes() int64 { return memory("self", "VmRSS:") }
+
+// memory is what the system says of a process, 0 if it doesn't. VmHWM is the most that was ever resident.
+func memory(pid, what string) int64 {
+	status, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	_, rest, _ := strings.Cut(string(status), what)
 	kib, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	n, _ := strconv.ParseInt(kib, 10, 64)
 	return n << 10
