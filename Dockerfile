@@ -7,6 +7,8 @@ COPY . .
 # The directory of all that is kept belongs to the user that it runs as.
 RUN CGO_ENABLED=0 go build -trimpath -o /out/stockflow . && mkdir /out/data
 
+# This image has no tags with a version, and moves: what it holds is CA certificates, time zones and the names of users, and no program. Who needs the same
+# bytes each time asks `docker buildx imagetools inspect gcr.io/distroless/static-debian12:nonroot` and appends the digest, @sha256:...
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/stockflow /stockflow
 COPY --from=build --chown=nonroot:nonroot /out/data /data

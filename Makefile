@@ -13,12 +13,14 @@ MINUTES  ?= 60
 SEED     ?= 0
 CLIENTS  ?= 8
 BENCH    ?= .
-INVOICES ?= 300
+INVOICES ?= 0
+LEADERS  ?= 10
+DOWN     ?= 1m
 DATA     ?= ./data
 HTTP     ?= 127.0.0.1:8080
 
 .DEFAULT_GOAL := check
-.PHONY: help check format lint test test-browser faults disk sim race fuzz torture torture-flaws stale soak test-kafka generate bench run
+.PHONY: help check format lint test test-browser month faults disk sim race fuzz torture torture-flaws stale soak test-kafka generate bench run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +39,7 @@ test: ## run all tests
 	go test ./...
 
 test-browser: ## try /docs in a browser; installs chromium where it is missing
-	@command -v chromium >/dev/null || apt-get install -y --no-install-recommends chromium
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y --no-install-recommends chromium; }
 	STOCKFLOW_REQUIRE=chromium go test -count 1 -run Browser ./api
 
 faults: ## run everything on brokers that fail, and again with flaws that must be found; SEEDS=20 runs, HOLE=8s a black hole
@@ -46,6 +48,9 @@ faults: ## run everything on brokers that fail, and again with flaws that must b
 
 sim: ## simulate the protocol in memory, SEEDS=2000 runs with every kind of failure; SEED=n repeats one and prints it
 	go test -count 1 -v -timeout 30m -run 'TestSimulation$$' ./engine -seeds $(or $(SEEDS),2000) -seed $(SEED)
+
+month: ## play the whole month of real orders, of which the tests play a part
+	STOCKFLOW_REQUIRE=data go test -count 1 -v -timeout 30m -run 'TestAMonth' ./cli -invoices 0
 
 disk: ## fill the disk under a Stockflow at work; takes root, to mount one
 	STOCKFLOW_REQUIRE=tmpfs go test -count 1 -run 'TestAFullDisk$$' ./torture
@@ -60,7 +65,7 @@ torture: ## kill Stockflow under load KILLS times and audit what is left; SEED=n
 	$(TORTURE) -run 'TestTorture$$' -kills $(KILLS) -seed $(SEED) -clients $(CLIENTS)
 
 torture-flaws: ## the same with programs that lack a part of the protocol each, which the audit has to find
-	$(TORTURE) -run 'TestFlaws$$' -seed $(SEED)
+	$(TORTURE) -run 'TestFlaws$$|TestStaleOwnersAreFound$$' -times $(TIMES) -seed $(SEED)
 
 stale: ## stop one of two instances for twice its session TIMES times, and audit what is left
 	$(TORTURE) -run 'TestStaleOwners$$' -times $(TIMES) -seed $(SEED)
@@ -68,10 +73,13 @@ stale: ## stop one of two instances for twice its session TIMES times, and audit
 soak: ## run under load for MINUTES with a kill now and then: memory, goroutines, files and disk, and the audit
 	$(TORTURE) -run 'TestSoak$$' -minutes $(MINUTES) -seed $(SEED)
 
-test-kafka: ## try it on Apache Kafka 4 and 3.9, which Maven fetches; INVOICES=n of the real month, 0 is all of it
+test-kafka: ## try it on Apache Kafka, which Maven fetches: INVOICES of the month (0 is all), KILLS, LEADERS killed, all brokers DOWN
+	@command -v kcat >/dev/null || { apt-get update -qq && apt-get install -y --no-install-recommends kcat; }
+	npm ci --prefix examples/express-producer --no-audit --no-fund
 	mvn -q -B -f stand/kafka process-resources
 	STOCKFLOW_REQUIRE=kafka go test -count 1 -v -timeout 10m ./stand/kafka
-	STOCKFLOW_REQUIRE=kafka,data go test -count 1 -v -timeout 30m -run 'TestOnThreeBrokers|TestOnZooKeeper' ./cli -invoices $(INVOICES)
+	STOCKFLOW_REQUIRE=kafka,data,kcat,node go test -count 1 -v -timeout 30m -run 'TestOn(ThreeBrokers|ZooKeeper|ASecuredKafka)' ./cli -invoices $(INVOICES)
+	STOCKFLOW_REQUIRE=kafka $(TORTURE) -timeout 20m -run 'TestOnKafka$$' -kills $(KILLS) -leaders $(LEADERS) -down $(DOWN) -seed $(SEED)
 
 generate: ## write again what is generated
 	go generate ./...

@@ -12,15 +12,19 @@ if (!clients[client]) {
 const brokers = (process.env.KAFKA || 'localhost:9092').split(',')
 const [host, port] = (process.env.HTTP || '127.0.0.1:3001').split(':')
 
-// What Stockflow reads: the same message as its Protobuf schema, as JSON. All that it needs of an order is in it.
-function placed(order) {
-  return { placed: { order_id: order.order_id, customer: order.customer, policy: order.policy, lines: order.lines } }
+// What Stockflow reads: the same message as its Protobuf schema, as JSON. All that it knows of an order is in it; a field that it doesn't know
+// would make the order a dead letter, so no others are sent.
+function placed({ order_id, customer, ship_to, policy, lines }) {
+  return { placed: { order_id, customer, ship_to, policy, lines } }
 }
 
 function routes(send) {
   const app = express()
   app.use(express.json())
   app.post('/orders', async (req, res) => {
+    if (!req.body) {
+      return res.status(415).json({ error: 'send the order as JSON, with content-type: application/json' })
+    }
     const order = { ...req.body, order_id: req.body.order_id || randomUUID() }
     try {
       await send({ topic: 'order-events', key: order.order_id, value: JSON.stringify(placed(order)) })

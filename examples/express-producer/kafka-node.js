@@ -13,6 +13,10 @@ exports.connect = (brokers) =>
         producer.send([{ topic, key, messages: value }], (err) => (err ? failed(err) : sent()))
       })
     producer.once('ready', () => resolve({ send, close: () => new Promise((done) => client.close(done)) }))
-    producer.once('error', reject)
-    client.once('error', reject)
+    // The client's errors come here, too, and while Kafka is away there is one after the other: the first that nobody listens to would end the
+    // shop. Once it is connected there is nothing left to reject.
+    producer.on('error', (err) => {
+      console.error(`kafka-node: ${err.message || err}`)
+      reject(err)
+    })
   })
