@@ -41,7 +41,7 @@ func (s *Store) damaged(err error) error { return Damaged(s.dir, err) }
 // name, and a new one is begun; log is told so, and that refill is what happens now. So dir must hold nothing that can't
 // be made again. Whoever reads from it or writes to it and gets an error gives that to Damaged.
 func OpenDisk(dir, refill string, log func(msg string, args ...any)) (*leveldb.DB, error) {
-	if _, err := os.Stat(markPath(dir)); err == nil {
+	if isMarked(dir) {
 		if err := setAside(dir, refill, log, errors.New("it was found damaged at work")); err != nil {
 			return nil, err
 		}
@@ -113,3 +113,8 @@ func setAside(dir, refill string, log func(msg string, args ...any), cause error
 }
 
 func markPath(dir string) string { return filepath.Join(dir, "DAMAGED") }
+
+func isMarked(dir string) bool {
+	_, err := os.Stat(markPath(dir))
+	return err == nil
+}

@@ -78,6 +78,18 @@ func NewStore(dir string, log func(msg string, args ...any)) *Store {
 // Open opens the directory. One that is damaged is set aside under another name and a new one is begun: the
 // changelog has all of it.
 func (s *Store) Open() error {
+	err := s.open()
+	if err != nil && isMarked(s.dir) { // what was read first is damaged already
+		err = s.open()
+	}
+	if err != nil {
+		return err
+	}
+	s.loop.Go(s.flushLoop)
+	return nil
+}
+
+func (s *Store) open() error {
 	db, err := s.openOrSetAside()
 	if err != nil {
 		return fmt.Errorf("opening the store %s: %w", s.dir, err)
@@ -86,7 +98,6 @@ func (s *Store) Open() error {
 		s.db = nil
 		return errors.Join(err, db.Close())
 	}
-	s.loop.Go(s.flushLoop)
 	return nil
 }
 
@@ -96,6 +107,7 @@ func (s *Store) begin(db disk) error {
 	data, err := s.db.Get([]byte(offsetKey), nil)
 	switch {
 	case errors.Is(err, leveldb.ErrNotFound):
+		s.offset = noOffset
 	case err != nil:
 		return fmt.Errorf("reading the offset of the store %s: %w", s.dir, s.damaged(err))
 	default:
