@@ -107,16 +107,29 @@ func TestNothingIsLetInBehindARefusal(t *testing.T) {
 // letIn produces numbers from 0 until one of them fails, as the broker refuses some requests after a number of them. It returns
 // when none is under way any more, and tells whether it was for that.
 func (b *bench) letIn(after, times int) bool {
+	b.t.Helper()
+	const enough = 5_000_000
 	r := roomFor(b, maxBuffered)
+	id, _, err := r.ProducerID(b.t.Context())
+	must(b.t, err)
 	seen := 0
 	fault := b.broker.Cluster().Fault(kfake.Fault{
 		Keys: []kmsg.Key{kmsg.Produce}, Topic: toySink, Err: kerr.UnknownServerError, Count: times,
-		When: func(kmsg.Request) bool { seen++; return seen > after },
+		When: func(req kmsg.Request) bool {
+			if producerOf(req) != id { // a request that was still on its way when the one before it was refused, in the round before
+				return false
+			}
+			seen++
+			return seen > after
+		},
 	})
 	defer fault.Remove()
 	var failure atomic.Pointer[error]
 	var under sync.WaitGroup
 	for i := 0; failure.Load() == nil; i++ {
+		if i == enough {
+			b.t.Fatalf("of %d records none was refused, and the broker has refused %d requests", i, fault.Hits())
+		}
 		under.Add(1)
 		r.Produce(b.t.Context(), &kgo.Record{Topic: toySink, Value: []byte(strconv.Itoa(i))}, func(_ *kgo.Record, err error) {
 			if err != nil {
@@ -127,6 +140,16 @@ func (b *bench) letIn(after, times int) bool {
 	}
 	under.Wait()
 	return errors.Is(*failure.Load(), kerr.UnknownServerError)
+}
+
+// producerOf is the id of the producer of a request with one batch, -1 if the batch is empty: a client sends it so when it has
+// dropped the records meanwhile.
+func producerOf(req kmsg.Request) int64 {
+	var batch kmsg.RecordBatch
+	if err := batch.ReadFrom(req.(*kmsg.ProduceRequest).Topics[0].Partitions[0].Records); err != nil {
+		return -1
+	}
+	return batch.ProducerID
 }
 
 // end is where the first partition of a topic ends.
