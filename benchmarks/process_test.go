@@ -10,13 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"stockflow/broker"
 	"stockflow/cli"
+
+	processes "stockflow/stand"
 )
 
 // part makes this test binary a part of Stockflow in a process of its own, so that its memory is seen alone: a broker
@@ -76,22 +77,10 @@ func takeSample() sample {
 	runtime.GC() // what had a finalizer, or lay in a pool, goes with the second
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return sample{resident, int64(m.HeapAlloc), memory("self", "VmHWM:"), processorTime()}
+	return sample{resident, int64(m.HeapAlloc), processes.MostMemory(os.Getpid()), processorTime()}
 }
 
-func residentBytes() int64 { return memory("self", "VmRSS:") }
-
-// memory is what the system says of a process, 0 if it doesn't. VmHWM is the most that was ever resident.
-func memory(pid, what string) int64 {
-	status, err := os.ReadFile("/proc/" + pid + "/status")
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(status), what)
-	kib, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-	n, _ := strconv.ParseInt(kib, 10, 64)
-	return n << 10
-}
+func residentBytes() int64 { return processes.Memory(os.Getpid()) }
 
 // process is a part that runs.
 type process struct {

@@ -130,7 +130,7 @@ func command(b *testing.B, args ...string) (stdout []byte, peak int64, used time
 			}
 			return out.Bytes(), peak, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 		case <-look.C:
-			peak = max(peak, memory(strconv.Itoa(cmd.Process.Pid), "VmHWM:"))
+			peak = max(peak, processes.MostMemory(cmd.Process.Pid))
 		}
 	}
 }

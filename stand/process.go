@@ -63,12 +63,12 @@ func Spawn(t testing.TB, env []string, args ...string) *Process {
 		Cmd: exec.Command(os.Args[0], args...), Spawned: time.Now(), t: t,
 		Listening: make(chan struct{}), Ready: make(chan struct{}), Stopping: make(chan struct{}), Ended: make(chan struct{}),
 	}
-	p.Cmd.Env = append([]string{asProcess + "=1"}, env...)
 	for _, setting := range os.Environ() {
 		if !strings.HasPrefix(setting, "STOCKFLOW_") {
 			p.Cmd.Env = append(p.Cmd.Env, setting)
 		}
 	}
+	p.Cmd.Env = append(append(p.Cmd.Env, env...), asProcess+"=1") // of two settings the last one counts
 	p.Cmd.Stderr = &p.Stderr
 	p.Cmd.SysProcAttr = DieWithParent() // one that is stopped doesn't see its input end
 	stdin, err1 := p.Cmd.StdinPipe()
