@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,7 +28,7 @@ type verifyTables struct {
 	URL   string   `help:"Where HTTP is asked for what it serves. If left out, the running Stockflow of --data; with --brokers, nobody." name:"url"`
 	JSON  bool     `help:"Print the result as one JSON object." name:"json"`
 	Fold  bool     `help:"Fold the logs and print the digests of the tables that they make; compare them with nothing." name:"fold-only"`
-	Work  string   `help:"Directory for what is folded meanwhile and does not fit into memory, about as large as the tables; the system's for temporary files if left out." placeholder:"DIR"`
+	Work  string   `help:"Directory for what is folded meanwhile and does not fit into memory, about as large as the tables and what HTTP serves; the system's for temporary files if left out." placeholder:"DIR"`
 }
 
 // Help is what --help says besides.
@@ -173,6 +174,9 @@ func (c verifyTables) write(w io.Writer, r *replay.Report) error {
 		}
 		fold, table := d.Rows()
 		fmt.Fprintf(&text, "the log makes it:  %s\nthe table has it:  %s\n", fold, table)
+		if d.HTTP != nil {
+			fmt.Fprintf(&text, "HTTP should serve: %s\nHTTP serves:       %s\n", indented(d.HTTP.Expected), indented(d.HTTP.Served))
+		}
 	}
 	if r.Hidden > 0 {
 		fmt.Fprintf(&text, "\nand %d more\n", r.Hidden)
@@ -189,6 +193,18 @@ func (c verifyTables) write(w io.Writer, r *replay.Report) error {
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// indented writes what HTTP serves of a row as the rows are written, "none" if that is nothing.
+func indented(body []byte) string {
+	if body == nil {
+		return "none"
+	}
+	var text bytes.Buffer
+	if json.Indent(&text, body, "", "  ") != nil {
+		return string(body)
+	}
+	return text.String()
 }
 
 // watch shows how many records were read, and of how many.

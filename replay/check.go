@@ -3,7 +3,6 @@ package replay
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"stockflow/codecs"
 	"stockflow/engine"
@@ -93,50 +92,6 @@ func (p *part) plain(row []byte) ([]byte, error) {
 	return p.machine.rehead(row, func(h *codecs.Head) { h.Rebuilt = 0 })
 }
 
-// checkServed compares what HTTP serves at the offset that it shows.
-func (p *part) checkServed(step Step) error {
-	if !p.served {
-		return nil
-	}
-	target, err := p.rows.get(kindServed, step.Key)
-	if err != nil {
-		return err
-	}
-	if target == nil || numberOf(target) < step.Offset {
-		if step.Offset >= p.committed {
-			return nil
-		}
-		return p.rows.put(kindBehind, step.Key, number(step.Offset))
-	}
-	if numberOf(target) != step.Offset {
-		return nil
-	}
-	if err := p.rows.put(kindShown, step.Key, []byte{1}); err != nil {
-		return err
-	}
-	p.shown++
-	return p.compareServed(step.Key, step.After, digest(target[8:]))
-}
-
-// compareServed compares the digest of what is served of a row with what should be.
-func (p *part) compareServed(key string, row []byte, got digest) error {
-	body, shown, err := p.Served.Render(p.machine.Table, key, row)
-	if err != nil {
-		return err
-	}
-	if !shown {
-		return p.unequal(Difference{Key: key, Problem: "HTTP serves what has no row to be seen", Fold: row})
-	}
-	want, err := digestOfJSON(body)
-	if err != nil {
-		return err
-	}
-	if want != got {
-		return p.unequal(Difference{Key: key, Problem: "HTTP serves something else than " + string(body), Fold: row})
-	}
-	return nil
-}
-
 // checkRest looks at what the fold did not come across: rows that should not be, and what HTTP serves.
 func (p *part) checkRest(ctx context.Context) error {
 	err := p.rows.each(kindUnread, func(key string, problem []byte) error {
@@ -169,19 +124,7 @@ func (p *part) checkRest(ctx context.Context) error {
 	if err := p.checkBehind(ctx); err != nil {
 		return err
 	}
-	return p.rows.each(kindServed, func(key string, target []byte) error {
-		if shown, err := p.rows.get(kindShown, key); err != nil || shown != nil {
-			return err
-		}
-		if p.halted != nil && numberOf(target) >= p.halted.At {
-			return nil
-		}
-		fold, err := p.rows.get(kindFold, key)
-		if err != nil {
-			return err
-		}
-		return p.unequal(Difference{Key: key, Fold: fold, Problem: fmt.Sprintf("HTTP serves version %d of it, which the log doesn't make", numberOf(target))})
-	})
+	return p.checkUnmade()
 }
 
 // claim says what is wrong with a row that has taken in an offset last at which no message is its.
@@ -190,67 +133,6 @@ func (p *part) claim(applied int64) string {
 		return fmt.Sprintf("the table's row claims to have taken in offset %d last, and the log ends at %d", applied, p.log.end)
 	}
 	return fmt.Sprintf("the table's row claims to have taken in offset %d last, and no message there is its", applied)
-}
-
-// checkBehind asks again for what HTTP served too little of: it follows the table, a moment behind.
-func (p *part) checkBehind(ctx context.Context) error {
-	return p.rows.each(kindBehind, func(key string, least []byte) error {
-		row, err := p.rows.get(kindFold, key)
-		if err != nil {
-			return err
-		}
-		if _, shown, err := p.Served.Render(p.machine.Table, key, row); err != nil || !shown {
-			return err
-		}
-		version, body, found, err := p.caughtUp(ctx, key, numberOf(least))
-		switch {
-		case err != nil:
-			return fmt.Errorf("asking HTTP for %q: %w", key, err)
-		case !found:
-			return p.unequal(Difference{Key: key, Problem: "HTTP doesn't serve it", Fold: row})
-		case version < numberOf(least):
-			return p.unequal(Difference{Key: key, Fold: row,
-				Problem: fmt.Sprintf("HTTP serves version %d of it, and offset %d is committed", version, numberOf(least))})
-		}
-		head, err := codecs.DecodeHead(row)
-		if err != nil || head.Applied != version {
-			return err // ahead of what was folded
-		}
-		got, err := digestOfJSON(body)
-		if err != nil {
-			return err
-		}
-		if err := p.rows.put(kindShown, key, []byte{1}); err != nil {
-			return err
-		}
-		p.shown++
-		return p.compareServed(key, row, got)
-	})
-}
-
-// viewPatience is how long a view may be behind the table that it follows.
-const viewPatience = 10 * time.Second
-
-// caughtUp asks HTTP for a row until it has taken in an offset, as far as patience goes: on a busy machine the view may be
-// further behind the table than the fold took.
-func (p *part) caughtUp(ctx context.Context, key string, least int64) (version int64, body []byte, found bool, err error) {
-	late := time.NewTimer(viewPatience)
-	defer late.Stop()
-	again := time.NewTicker(100 * time.Millisecond)
-	defer again.Stop()
-	for {
-		version, body, found, err = p.Served.Get(ctx, p.machine.Table, key)
-		if err != nil || found && version >= least || p.late.Load() {
-			return version, body, found, err
-		}
-		select {
-		case <-ctx.Done():
-			return version, body, found, ctx.Err()
-		case <-late.C:
-			p.late.Store(true) // for all rows: a view that stands still has many
-		case <-again.C:
-		}
-	}
 }
 
 // checkStock holds the stock against its own totals, after each message.

@@ -5,7 +5,8 @@
 // partition at a time is folded by one goroutine, from its log's first message on, into a scratch: a map that is thrown
 // away, in memory as far as there is room and beyond that on disk. So memory doesn't grow with the tables.
 //
-// verify.go begins, and ends.go finds up to where; part.go folds a partition, mark.go and check.go compare it, first.go finds where rows part; settle.go
-// folds in what was in transit, and across.go holds the tables against each other. rebuild.go writes what differs, and
-// landed.go finds where a group was whose offsets are lost. shelf.go is the memory of a scratch, scratch.go puts the disk behind it.
+// verify.go begins, and ends.go finds up to where; part.go folds a partition, mark.go and check.go compare it with its table, served.go with what
+// HTTP serves, which bodies.go keeps, and first.go finds where rows part; settle.go folds in what was in transit, and across.go holds the tables
+// against each other. rebuild.go writes what differs, and landed.go finds where a group was whose offsets are lost. shelf.go is the memory of a
+// scratch, scratch.go puts the disk behind it.
 package replay

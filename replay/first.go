@@ -64,6 +64,9 @@ func (p *part) findFirst(ctx context.Context) error {
 		if t := trails[d.Key]; t != nil {
 			p.complete(d, t)
 		}
+		if err := p.expect(d); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ const (
 	kindFold    kind = 'f' // the rows as folded
 	kindTable   kind = 't' // the rows as the changelog has them, the newest of each key
 	kindMark    kind = 'm' // in their place when they are only compared: what a comparison needs of them
-	kindServed  kind = 's' // version and digest of what HTTP serves
+	kindServed  kind = 's' // what a comparison needs of what HTTP serves
 	kindShown   kind = 'h' // keys of kindServed that were compared
 	kindBehind  kind = 'b' // keys of which HTTP served less than is committed; the last offset below the cut
 	kindSent    kind = 'o' // outputs of what may not have been committed, by offset and index

@@ -54,10 +54,11 @@ type Difference struct {
 	Key       string
 	Problem   string
 	Log       string
-	At        int64  // the first offset of Log at which they part, if Parted
-	Parted    bool   // At is known
-	Fold      []byte // the row that the log makes, nil for none
-	Table     []byte // the newest row of the changelog, nil for none; it may be one that doesn't decode
+	At        int64     // the first offset of Log at which they part, if Parted
+	Parted    bool      // At is known
+	Fold      []byte    // the row that the log makes, nil for none
+	Table     []byte    // the newest row of the changelog, nil for none; it may be one that doesn't decode
+	HTTP      *OverHTTP // if it is what HTTP serves that differs
 	machine   Machine
 	ofTable   bool // it is the row of the changelog that differs
 	across    bool // it contradicts others as it is folded
@@ -74,7 +75,8 @@ func (d Difference) MarshalJSON() ([]byte, error) {
 		Offset    *int64          `json:"first_offset,omitempty"`
 		Fold      json.RawMessage `json:"fold,omitempty"`
 		Row       json.RawMessage `json:"row,omitempty"`
-	}{d.Topic, d.Partition, d.Key, d.Problem, d.Log, nil, d.show(d.Fold), d.show(d.Table)}
+		HTTP      *OverHTTP       `json:"http,omitempty"`
+	}{d.Topic, d.Partition, d.Key, d.Problem, d.Log, nil, d.show(d.Fold), d.show(d.Table), d.HTTP}
 	if d.Parted {
 		shown.Offset = &d.At
 	}

@@ -19,10 +19,11 @@ import (
 type spill struct {
 	under string // the directory that dir is made in
 
-	mu  sync.Mutex // guards what follows
-	dir string
-	db  *leveldb.DB
-	n   uint32 // scratches so far
+	mu    sync.Mutex // guards what follows
+	dir   string
+	db    *leveldb.DB
+	n     uint32 // scratches so far
+	files []*os.File
 }
 
 // open returns the disk.
@@ -49,9 +50,9 @@ func (s *spill) open() (*leveldb.DB, error) {
 func (s *spill) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var err error
+	err := discard(s.files)
 	if s.db != nil {
-		err = s.db.Close()
+		err = errors.Join(err, s.db.Close())
 	}
 	if s.dir != "" {
 		err = errors.Join(err, os.RemoveAll(s.dir))

@@ -22,17 +22,6 @@ type Verification struct {
 	Progress *Progress // nil if nobody watches
 }
 
-// Served is what HTTP serves of the tables.
-type Served struct {
-	// List calls each with everything that is served of a table: the row's JSON, and its version. It reports false for a
-	// table that isn't served.
-	List func(ctx context.Context, table string, each func(key string, version int64, body []byte) error) (bool, error)
-	// Get asks for one row; found is false for a 404.
-	Get func(ctx context.Context, table, key string) (version int64, body []byte, found bool, err error)
-	// Render is what should be served of a row; shown is false for one that is answered with a 404.
-	Render func(table, key string, row []byte) (body []byte, shown bool, err error)
-}
-
 // Verify folds the logs of tables from their start, and compares the rows with those of the changelogs, and with what
 // HTTP serves, each at the offset that it has taken in. Others may write meanwhile. It sends nothing.
 //
@@ -69,6 +58,7 @@ type work struct {
 	client  interface{ Close() }
 	spill   spill
 	letters *scratch
+	bodies  *bodies // nil if HTTP isn't asked
 	forged  bool    // one of the letters is about an origin that lay beyond its log
 	parts   []*part // in the order of the machines, then of the partitions
 	report  *Report
@@ -177,52 +167,4 @@ func (w *work) surveyLogs(ctx context.Context) (err error) {
 		w.Progress.expect(p.log.end - p.log.start)
 	}
 	return w.readLetters(ctx)
-}
-
-// servedRoom is the memory for what HTTP serves of all tables, before any of them is folded. All parts take it in at once, so
-// none may have as much as when it is folded.
-const servedRoom = 8 << 20
-
-// readServed takes in what HTTP serves.
-func (w *work) readServed(ctx context.Context) error {
-	if w.Served == nil {
-		return nil
-	}
-	held, spilled := 0, false
-	for i, m := range w.Machines {
-		served, err := w.Served.List(ctx, m.Table, func(key string, version int64, body []byte) error {
-			d, err := digestOfJSON(body)
-			if err != nil {
-				return err
-			}
-			value := append(number(version), d[:]...)
-			if held += room(full(kindServed, key), value); held >= servedRoom {
-				held, spilled = 0, true
-				if err := w.keepAll(); err != nil {
-					return err
-				}
-			}
-			return w.part(i, key).rows.put(kindServed, key, value)
-		})
-		if err != nil {
-			return fmt.Errorf("reading what HTTP serves of %s: %w", m.Table, err)
-		}
-		for p := range w.reach.partitions {
-			w.parts[int32(i)*w.reach.partitions+p].served = served
-		}
-	}
-	if spilled {
-		return w.keepAll()
-	}
-	return nil
-}
-
-// keepAll makes room in memory: what all parts hold goes to disk.
-func (w *work) keepAll() error {
-	for _, p := range w.parts {
-		if err := p.rows.keep(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
