@@ -8,7 +8,7 @@ import (
 )
 
 // Render returns what GET answers of a row of a table, as JSON; shown is false for a row that is answered with 404, and
-// for nil. The tables are those of orders, stock and shipments.
+// for nil. The tables are those of orders, stock, shipments and mails.
 func Render(table, key string, row []byte) (body []byte, shown bool, err error) {
 	none := &views.Tables{}
 	switch table {
@@ -18,6 +18,8 @@ func Render(table, key string, row []byte) (body []byte, shown bool, err error) 
 		return render(inventoryShelf(none), key, row)
 	case processors.ShipmentTable:
 		return render(shipmentShelf(none), key, row)
+	case processors.NotificationTable:
+		return render(notificationShelf(none), key, row)
 	}
 	return nil, false, nil
 }

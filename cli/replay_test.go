@@ -125,10 +125,12 @@ func TestWhatHTTPServesIsVerified(t *testing.T) {
 	traded(t, dir)
 	m := newMill(t, dir)
 	for problem, lie := range map[string]*strings.Replacer{
-		"HTTP serves something else than":     strings.NewReplacer(`"on_hand":5`, `"on_hand":6`),
-		"HTTP doesn't serve it":               strings.NewReplacer(`"sku":"sku-4"`, `"sku":"sku-x"`),
-		"HTTP serves version":                 strings.NewReplacer(`"order_id":"o-7"`, `"order_id":"o-x"`),
-		"the log makes it:  {\n  \"head\": {": strings.NewReplacer(`"status":"rejected"`, `"status":"confirmed"`),
+		"HTTP serves something else than":        strings.NewReplacer(`"on_hand":5`, `"on_hand":6`),
+		"HTTP doesn't serve it":                  strings.NewReplacer(`"sku":"sku-4"`, `"sku":"sku-x"`),
+		"HTTP serves version":                    strings.NewReplacer(`"order_id":"o-7"`, `"order_id":"o-x"`),
+		"the log makes it:  {\n  \"head\": {":    strings.NewReplacer(`"status":"rejected"`, `"status":"confirmed"`),
+		"HTTP should serve: {\n  \"order_id\": ": strings.NewReplacer(`"kind":"rejected"`, `"kind":"delivered"`),
+		"\nHTTP serves:       {\n  \"sku\": ":    strings.NewReplacer(`"location":"main"`, `"location":"attic"`),
 	} {
 		liar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			a := m.client.send("GET", r.URL.RequestURI(), "")

@@ -57,9 +57,10 @@ type serving struct{ url string }
 
 // places are where rows are served, and what their keys are called there.
 var places = map[string]struct{ path, key string }{
-	processors.OrderTable:     {"/v1/orders", "order_id"},
-	processors.InventoryTable: {"/v1/inventory", "sku"},
-	processors.ShipmentTable:  {"/v1/shipments", "order_id"},
+	processors.OrderTable:        {"/v1/orders", "order_id"},
+	processors.InventoryTable:    {"/v1/inventory", "sku"},
+	processors.ShipmentTable:     {"/v1/shipments", "order_id"},
+	processors.NotificationTable: {"/v1/notifications", "order_id"},
 }
 
 // asked is what verification asks.
