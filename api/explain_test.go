@@ -64,7 +64,7 @@ func TestErrorsOfTheHistoryAreTold(t *testing.T) {
 		{&history.Behind{Log: "order-events", Partition: 3, Next: 5, End: 9}, "recovering",
 			"The history of order-events/3 can't be read up to there yet: it is at offset 5 and waits for 9."},
 		{&history.Expired{Log: "order-events", Partition: 3, Begin: 7}, "history_expired",
-			"Order-events/3 begins at offset 7: what was before has expired, so its rows can't be folded."},
+			"The log order-events/3 begins at offset 7: what was before has expired, so its rows can't be folded."},
 		{&history.Stopped{Log: "order-events", Partition: 3, Offset: 7, Reason: "written under rules number 9"}, "halted",
 			"Message order-events/3/7 can't be folded by this program: written under rules number 9."},
 		{errors.Join(history.ErrUnreachable, errors.New("a cause")), "log_unreachable", "The broker can't be asked where its logs end."},

@@ -207,13 +207,7 @@ func TestAnExpiredLogCanNotBeVerified(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	traded(t, dir)
-	opened(t, dir, func(_ broker.Connection, client *kgo.Client) {
-		cut := kadm.Offsets{}
-		cut.AddOffset(processors.OrderEvents, 2, 3, -1)
-		if answer, err := kadm.NewClient(client).DeleteRecords(t.Context(), cut); err != nil || answer.Error() != nil {
-			t.Fatal(err, answer.Error())
-		}
-	})
+	opened(t, dir, func(_ broker.Connection, client *kgo.Client) { expire(t, client, processors.OrderEvents, 2, 3) })
 	says := []string{"order-events/2 begins at offset 3"}
 	told(t, 2, says, "verify", "--data="+dir)
 	told(t, 1, says, "replay", "--all", "--yes", "--data="+dir)

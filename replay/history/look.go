@@ -28,7 +28,7 @@ type Unborn struct {
 
 func (u *Unborn) Error() string { return "no message of the key had come by then" }
 
-// BeforeLog says that a time lies before the first message of a log.
+// BeforeLog says that a time lies before the first message of a log, of which nothing has expired.
 type BeforeLog struct {
 	Log   string
 	First int64 // the time of that
@@ -44,7 +44,7 @@ type Expired struct {
 }
 
 func (e *Expired) Error() string {
-	return fmt.Sprintf("%s/%d begins at offset %d: what was before has expired, so its rows can't be folded", e.Log, e.Partition, e.Begin)
+	return fmt.Sprintf("the log %s/%d begins at offset %d: what was before has expired, so its rows can't be folded", e.Log, e.Partition, e.Begin)
 }
 
 // Beyond says that an offset is none of a log's.
@@ -73,14 +73,24 @@ func (h *History) At(ctx context.Context, log, key string, at int64) (Moment, er
 	if err := a.await(ctx, end, now.end(engine.Letters, a.partition)); err != nil {
 		return Moment{}, err
 	}
-	first, err := h.first(log, now)
-	if err != nil {
-		return Moment{}, err
+	m, err := a.momentBy(key, at)
+	if !errors.As(err, new(*Unborn)) {
+		return m, err
 	}
-	if first != 0 && at < first {
-		return Moment{}, &BeforeLog{log, first}
+	first, behind := h.first(log, now)
+	if behind != nil {
+		return m, behind
 	}
-	return a.momentBy(key, at)
+	return m, early(err, log, first, at)
+}
+
+// early makes of an *Unborn a *BeforeLog where nothing had come to the log by then. It comes last: a log that has lost its beginning
+// doesn't tell when that was, and a history may remember what the log doesn't have any more. first is 0 where it isn't known.
+func early(err error, log string, first, at int64) error {
+	if first != 0 && at < first && errors.As(err, new(*Unborn)) {
+		return &BeforeLog{log, first}
+	}
+	return err
 }
 
 // AtOffset returns the row of a key of a log as it was after the message at an offset of its partition. The error may be a
@@ -101,11 +111,14 @@ func (h *History) AtOffset(ctx context.Context, log, key string, offset int64) (
 	return a.momentAt(key, offset)
 }
 
-// first returns the time of the first message of a log, 0 if it is empty.
+// first returns the time of the first message of a log, 0 if it is empty, or if its beginning had expired when the history began.
 func (h *History) first(log string, now bounds) (int64, error) {
 	first := int64(0)
 	for _, a := range h.annals[log] {
 		m := a.at()
+		if m.Begin > 0 {
+			return 0, nil
+		}
 		if end := now.end(log, a.partition); m.First == 0 && end > m.Next {
 			return 0, &Behind{log, a.partition, m.Next, end}
 		}

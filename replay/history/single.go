@@ -31,7 +31,7 @@ type Question struct {
 type Single struct {
 	annals *annals
 	key    string
-	first  int64 // the time of the first message of its log, 0 for an empty one
+	first  int64 // the time of the first message of its log, 0 for an empty one, or one whose beginning has expired
 }
 
 // Recall reads the history of a key from its log. The caller closes it.
@@ -106,10 +106,13 @@ func inBatches(ctx context.Context, conn broker.Connection, topic string, partit
 // errFirst ends the reading of a partition at its first record.
 var errFirst = errors.New("the first record")
 
-// firstOf returns the time of the first message of a log.
+// firstOf returns the time of the first message of a log, 0 if it is empty, or if its beginning has expired.
 func firstOf(ctx context.Context, conn broker.Connection, log string, partitions int32, now bounds) (first int64, err error) {
 	for p := range partitions {
 		from, end := now.start(log, p), now.end(log, p)
+		if from > 0 {
+			return 0, nil
+		}
 		if from >= end {
 			continue
 		}
@@ -128,10 +131,8 @@ func firstOf(ctx context.Context, conn broker.Connection, log string, partitions
 
 // At returns the row as it was at a time. The errors are those of History.At.
 func (s *Single) At(at int64) (Moment, error) {
-	if s.first != 0 && at < s.first {
-		return Moment{}, &BeforeLog{s.annals.machine.Log, s.first}
-	}
-	return s.annals.momentBy(s.key, at)
+	m, err := s.annals.momentBy(s.key, at)
+	return m, early(err, s.annals.machine.Log, s.first, at)
 }
 
 // AtOffset returns the row as it was after the message at an offset of its partition. The error may be a *Beyond.
