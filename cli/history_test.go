@@ -58,7 +58,7 @@ func killUnderLoad(p *stand.Process, client *shop, round int) {
 	sideBySide(8, 120, func(i int) {
 		sku := []string{"lamp", "desk", "mug"}[i%3]
 		_, _ = client.try("POST", "/v1/inventory/"+sku+"/receipts", `{"quantity":2}`)
-		body := fmt.Sprintf(`{"order_id":"o-%d-%d","policy":"backorder","lines":[{"sku":%q,"quantity":3}]}`, round, i, sku)
+		body := fmt.Sprintf(`{"order_id":"o-%d-%d","policy":"backorder","customer":{"id":"ada","email":"ada@example.org"},"lines":[{"sku":%q,"quantity":3}]}`, round, i, sku)
 		if a, err := client.try("POST", "/v1/orders", body, "Prefer: wait=1"); err == nil && a.status < http.StatusInternalServerError {
 			if acks.Add(1) == 60 {
 				p.Kill()

@@ -42,9 +42,10 @@ func ready(t *testing.T, p *stand.Process) *shop {
 	return newShop(t, strings.TrimPrefix(p.HTTP, "http://"))
 }
 
-// spawnServer starts a server on a directory, on a port of the system's choice, and waits until it is ready.
-func spawnServer(t *testing.T, dir string) (*stand.Process, *shop) {
+// spawnServer starts a server on a directory, on a port of the system's choice, with more flags if there are any, and waits
+// until it is ready.
+func spawnServer(t *testing.T, dir string, flags ...string) (*stand.Process, *shop) {
 	t.Helper()
-	p := spawn(t, "serve", "--http", "127.0.0.1:0", "--data", dir)
+	p := spawn(t, append([]string{"serve", "--http", "127.0.0.1:0", "--data", dir}, flags...)...)
 	return p, ready(t, p)
 }

@@ -45,6 +45,7 @@ type Process struct {
 	Listening chan struct{} // closed when it has said where it listens; then HTTP, a URL, and Kafka, an address, can be read
 	Ready     chan struct{} // closed when it is ready; then ReadyAfter can be read
 	Stopping  chan struct{} // closed when it has begun to stop
+	Printing  chan struct{} // closed when a process whose output nobody reads has begun to print
 	Ended     chan struct{} // closed when it has ended; then Stderr can be read
 
 	HTTP, Kafka string
@@ -59,9 +60,21 @@ type Process struct {
 // Stockflow's settings; env, such as "NAME=value", comes on top.
 func Spawn(t testing.TB, env []string, args ...string) *Process {
 	t.Helper()
+	return begin(t, env, args, (*Process).follow)
+}
+
+// SpawnUnread starts a process whose output nobody reads but for where it begins. So it is held up in the midst of what it
+// prints, as soon as there is more of that than a pipe takes, which is 64 KiB as a rule.
+func SpawnUnread(t testing.TB, env []string, args ...string) *Process {
+	t.Helper()
+	return begin(t, env, args, (*Process).glance)
+}
+
+func begin(t testing.TB, env, args []string, listen func(*Process, io.Reader)) *Process {
+	t.Helper()
 	p := &Process{
 		Cmd: exec.Command(os.Args[0], args...), Spawned: time.Now(), t: t,
-		Listening: make(chan struct{}), Ready: make(chan struct{}), Stopping: make(chan struct{}), Ended: make(chan struct{}),
+		Listening: make(chan struct{}), Ready: make(chan struct{}), Stopping: make(chan struct{}), Printing: make(chan struct{}), Ended: make(chan struct{}),
 	}
 	for _, setting := range os.Environ() {
 		if !strings.HasPrefix(setting, "STOCKFLOW_") {
@@ -77,12 +90,23 @@ func Spawn(t testing.TB, env []string, args ...string) *Process {
 		t.Fatal(err)
 	}
 	p.stdin = stdin
-	go p.follow(stdout)
+	go func() {
+		listen(p, stdout)
+		_ = p.Cmd.Wait() // how it ended is in ProcessState
+		close(p.Ended)
+	}()
 	t.Cleanup(p.Kill)
 	return p
 }
 
-// follow reads what the process prints, and buries it.
+// glance reads the first byte of what the process prints.
+func (p *Process) glance(stdout io.Reader) {
+	if _, err := io.ReadFull(stdout, make([]byte, 1)); err == nil {
+		close(p.Printing)
+	}
+}
+
+// follow reads what the process prints.
 func (p *Process) follow(stdout io.Reader) {
 	for scan := bufio.NewScanner(stdout); scan.Scan(); {
 		switch name, rest, _ := strings.Cut(scan.Text(), " "); name {
@@ -98,8 +122,6 @@ func (p *Process) follow(stdout io.Reader) {
 			close(p.Stopping)
 		}
 	}
-	_ = p.Cmd.Wait() // how it ended is in ProcessState
-	close(p.Ended)
 }
 
 // Kill is kill -9. It returns when the process has ended, as it may have done before.
