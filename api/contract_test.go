@@ -178,7 +178,7 @@ func TestAnswersAreAsTheDocumentHasThem(t *testing.T) {
 	h.want("POST", "/v1/orders", `{"order_id":"o-3","policy":"backorder","lines":[{"sku":"lamp","quantity":1}]}`, 201, "status=backordered")
 	h.want("POST", "/v1/orders", `{"order_id":"o-4","lines":[{"sku":"desk","quantity":1}]}`, 201, "status=rejected")
 	h.want("POST", "/v1/orders", `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":3}]}`, 409, "code=id_conflict")
-	token := h.send("POST", "/v1/orders", `{"lines":[{"sku":"lamp","quantity":1}]}`, "Idempotency-Key: k-1").header.Get("Stockflow-Token")
+	token := h.send("POST", "/v1/orders", `{"lines":[{"sku":"lamp","quantity":1}]}`, "Idempotency-Key: k-1").token()
 	for _, path := range []string{"/v1/orders/o-1", "/v1/inventory/lamp", "/v1/shipments/o-1", "/v1/orders", "/v1/inventory", "/v1/shipments", "/v1/notifications"} {
 		h.want("GET", path+"?after="+token+"&wait=10", "", 200)
 		h.want("GET", path+"?after=x", "", 400, "code=invalid")
@@ -220,7 +220,7 @@ func TestAnswersOfAHouseThatLacksAMachineAreAsTheDocumentHasThem(t *testing.T) {
 	h.client.Transport = c
 	h.want("POST", "/v1/orders", `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":2}]}`, 202)
 	receipt := h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":1}`, 202)
-	h.want("GET", "/v1/inventory/lamp?wait=0&after="+receipt.header.Get("Stockflow-Token"), "", 504, "code=not_yet")
+	h.want("GET", "/v1/inventory/lamp?wait=0&after="+receipt.token(), "", 504, "code=not_yet")
 	c.saw("POST /v1/inventory/{sku}/receipts 202", "GET /v1/inventory/{sku} 504")
 }
 
@@ -258,7 +258,7 @@ func TestAnswersInBadTimesAreAsTheDocumentHasThem(t *testing.T) {
 	c := newContract(t)
 	dir := t.TempDir()
 	h, stop := settle(t, dir)
-	token := h.send("POST", "/v1/inventory/lamp/receipts", `{"quantity":1}`).header.Get("Stockflow-Token")
+	token := h.want("POST", "/v1/inventory/lamp/receipts", `{"quantity":1}`, 200).token()
 	stop()
 	h, stop = settled(t, cli.Serve{Data: dir, RateLimit: 1})
 	h.client.Transport = c

@@ -1,8 +1,6 @@
 package api_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,105 +17,6 @@ import (
 	"stockflow/cli"
 )
 
-// house is a whole Stockflow, with its embedded broker, in this process.
-type house struct {
-	t      *testing.T
-	server *cli.Server
-	url    string
-	client http.Client
-}
-
-func newHouse(t *testing.T, roles ...string) *house {
-	t.Helper()
-	t.Parallel()
-	h, stop := settle(t, t.TempDir(), roles...)
-	t.Cleanup(stop)
-	return h
-}
-
-// settle starts a house in a directory, which is another's once it was stopped.
-func settle(t *testing.T, dir string, roles ...string) (h *house, stop func()) {
-	t.Helper()
-	return settled(t, cli.Serve{Data: dir, Roles: roles})
-}
-
-// settled starts a house as it is configured.
-func settled(t *testing.T, serve cli.Serve) (h *house, stop func()) {
-	t.Helper()
-	serve.HTTP, serve.Partitions = "127.0.0.1:0", 4
-	server, err := serve.Start(t.Context(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop = func() {
-		if err := server.Stop(); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := server.WaitReady(t.Context()); err != nil {
-		stop()
-		t.Fatal(err)
-	}
-	return &house{t: t, server: server, url: "http://" + server.HTTPAddr()}, stop
-}
-
-// answer is what came back.
-type answer struct {
-	status int
-	header http.Header
-	text   string
-	json   map[string]any
-}
-
-// field returns a field of the body as text.
-func (a answer) field(name string) string { return fmt.Sprint(a.json[name]) }
-
-// send sends a request; headers are "Name: value".
-func (h *house) send(method, path, body string, headers ...string) answer {
-	h.t.Helper()
-	r, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, strings.NewReader(body))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	for _, line := range headers {
-		name, value, _ := strings.Cut(line, ": ")
-		r.Header.Set(name, value)
-	}
-	got, err := h.client.Do(r)
-	if err != nil {
-		h.t.Error(err)
-		return answer{}
-	}
-	defer got.Body.Close()
-	text, err := io.ReadAll(got.Body)
-	if err != nil {
-		h.t.Error(err)
-	}
-	a := answer{status: got.StatusCode, header: got.Header, text: string(text), json: map[string]any{}}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	if err := d.Decode(&a.json); err != nil {
-		h.t.Errorf("%s %s is answered with %d %q: %v", method, path, a.status, text, err)
-	}
-	return a
-}
-
-// want sends a request and fails the test unless the answer has the status and, in this order, name=value of fields.
-func (h *house) want(method, path, body string, status int, fields ...string) answer {
-	h.t.Helper()
-	a := h.send(method, path, body, "Prefer: wait=10")
-	if a.status != status {
-		h.t.Errorf("%s %s %s is answered with %d %s, expected %d", method, path, body, a.status, a.text, status)
-	}
-	for _, f := range fields {
-		name, value, _ := strings.Cut(f, "=")
-		if a.field(name) != value {
-			h.t.Errorf("%s %s %s is answered with %s %s, expected %s", method, path, body, name, a.field(name), value)
-		}
-	}
-	return a
-}
-
 func TestAnOrderGoesFromReceiptToDelivery(t *testing.T) {
 	h := newHouse(t)
 	h.want("GET", "/v1/inventory/lamp", "", 404, "code=not_found")
@@ -133,7 +32,7 @@ func TestAnOrderGoesFromReceiptToDelivery(t *testing.T) {
 	if got := h.want("GET", "/v1/orders/o-1", "", 200).field("lines"); got != "[map[allocated:2 quantity:2 sku:lamp status:reserved]]" {
 		t.Errorf("the lines are %s", got)
 	}
-	h.want("GET", "/v1/inventory/lamp", "", 200, "on_hand=5", "reserved=2", "available=3",
+	h.want("GET", "/v1/inventory/lamp?wait=30&after="+placed.token(), "", 200, "on_hand=5", "reserved=2", "available=3",
 		"locations=[map[available:3 location:main on_hand:5 reserved:2]]")
 
 	h.want("POST", "/v1/shipments/o-1/deliver", `{}`, 409, "code=not_dispatched")
@@ -167,15 +66,15 @@ func TestARepeatedOrderIsTheSameAndAnotherOfItsNameAConflict(t *testing.T) {
 	}
 
 	body := `{"lines":[{"sku":"lamp","quantity":1}]}`
-	first := h.send("POST", "/v1/orders", body, "Idempotency-Key: k-1", "Prefer: wait=10")
-	again := h.send("POST", "/v1/orders", body, "Idempotency-Key: k-1", "Prefer: wait=10")
+	first := h.insist(201, "POST", "/v1/orders", body, "Idempotency-Key: k-1", "Prefer: wait=10")
+	again := h.insist(201, "POST", "/v1/orders", body, "Idempotency-Key: k-1", "Prefer: wait=10")
 	if first.status != 201 || again.status != 201 || first.field("order_id") != again.field("order_id") {
 		t.Errorf("a repeated key is answered with %s and %s", first.text, again.text)
 	}
 	if a := h.send("POST", "/v1/orders", `{"lines":[{"sku":"lamp","quantity":7}]}`, "Idempotency-Key: k-1"); a.field("code") != "id_conflict" {
 		t.Errorf("a key with other content is answered with %d %s", a.status, a.text)
 	}
-	h.want("GET", "/v1/inventory/lamp", "", 200, "reserved=3")
+	h.want("GET", "/v1/inventory/lamp?wait=30&after="+first.token(), "", 200, "reserved=3")
 }
 
 func TestAReceiptWithAKeyCountsOnce(t *testing.T) {
@@ -193,7 +92,7 @@ func TestAReceiptWithAKeyCountsOnce(t *testing.T) {
 		{"adjustments", `{"quantity":-1,"reason":"loss"}`, "a-2", 200, "on_hand=9"},
 		{"adjustments", `{"quantity":-1,"reason":"loss"}`, "a-2", 200, "on_hand=9"},
 	} {
-		a := h.send("POST", "/v1/inventory/BANK%20CHARGES/"+c.path, c.body, "Idempotency-Key: "+c.key)
+		a := h.insist(c.status, "POST", "/v1/inventory/BANK%20CHARGES/"+c.path, c.body, "Idempotency-Key: "+c.key)
 		name, value, _ := strings.Cut(c.want, "=")
 		if a.status != c.status || a.field(name) != value {
 			t.Errorf("%s %s %s is answered with %d %s, expected %d %s", c.path, c.body, c.key, a.status, a.text, c.status, c.want)
@@ -229,9 +128,9 @@ func TestACancellationThatRacesADispatchIsToldTheTruth(t *testing.T) {
 		h.want("POST", "/v1/orders", `{"order_id":"`+id+`","lines":[{"sku":"lamp","quantity":1}]}`, 201, "status=confirmed")
 		var cancel, dispatch answer
 		var both sync.WaitGroup
-		both.Go(func() { cancel = h.send("POST", "/v1/orders/"+id+"/cancel", "") })
+		both.Go(func() { cancel = h.insist(200, "POST", "/v1/orders/"+id+"/cancel", "") })
 		both.Go(func() {
-			dispatch = h.send("POST", "/v1/shipments/"+id+"/dispatch", `{"carrier":"c","tracking_number":"t"}`)
+			dispatch = h.insist(200, "POST", "/v1/shipments/"+id+"/dispatch", `{"carrier":"c","tracking_number":"t"}`)
 		})
 		both.Wait()
 		cancelled := cancel.status == 200 && cancel.field("status") == "cancelled" && dispatch.field("code") == "shipment_cancelled"
@@ -249,8 +148,9 @@ func TestScarceGoodsAreNotSoldTwice(t *testing.T) {
 	var clients sync.WaitGroup
 	for i := range statuses {
 		clients.Go(func() {
-			a := h.send("POST", "/v1/orders", `{"lines":[{"sku":"lamp","quantity":1}]}`, "Prefer: wait=10")
+			a := h.insist(201, "POST", "/v1/orders", fmt.Sprintf(`{"order_id":"o-%d","lines":[{"sku":"lamp","quantity":1}]}`, i), "Prefer: wait=10")
 			statuses[i] = a.field("status")
+			h.want("GET", "/v1/inventory/lamp?wait=30&after="+a.token(), "", 200)
 		})
 	}
 	clients.Wait()
@@ -305,9 +205,9 @@ func TestASilentLogLeavesTheOutcomeUnknown(t *testing.T) {
 		"/v1/orders":                  `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":2}]}`,
 		"/v1/inventory/lamp/receipts": `{"quantity":1}`,
 	} {
-		a := h.want("POST", path, body, 503, "code=outcome_unknown")
-		if a.header.Get("Retry-After") == "" || !strings.Contains(a.field("detail"), "GET /v1/") {
-			t.Errorf("the answer is %v %s", a.header, a.text)
+		a := h.send("POST", path, body)
+		if a.status != 503 || a.field("code") != "outcome_unknown" || a.header.Get("Retry-After") == "" || !strings.Contains(a.field("detail"), "GET /v1/") {
+			t.Errorf("the answer is %d %v %s", a.status, a.header, a.text)
 		}
 	}
 	h.want("GET", "/v1/orders/o-1", "", 404)

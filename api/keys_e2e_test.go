@@ -35,11 +35,11 @@ func TestAKeyIsForOneOrder(t *testing.T) {
 	token := ""
 	place := func(status int, uses []use) {
 		for _, u := range uses {
-			a := h.send("POST", "/v1/orders", u.body, keyed+u.key, "Prefer: wait=10")
+			a := h.insist(status, "POST", "/v1/orders", u.body, keyed+u.key, "Prefer: wait=10")
 			if a.status != status || !strings.Contains(a.text, u.want) {
 				t.Errorf("%s with the key %s is answered with %d %s, expected %d %s", u.body, u.key, a.status, a.text, status, u.want)
 			}
-			token = a.header.Get("Stockflow-Token")
+			token = a.token()
 		}
 	}
 	place(201, taken)
@@ -64,7 +64,7 @@ func TestAKeyIsForTheOrderThatWasPlacedWithItFirst(t *testing.T) {
 	place := func(id string, quantity int, key string, status int, want string) {
 		t.Helper()
 		body := fmt.Sprintf(`{"order_id":%q,"lines":[{"sku":"lamp","quantity":%d}]}`, id, quantity)
-		a := h.send("POST", "/v1/orders", body, keyed+key, "Prefer: wait=10")
+		a := h.insist(status, "POST", "/v1/orders", body, keyed+key, "Prefer: wait=10")
 		if a.status != status || !strings.Contains(a.text, want) {
 			t.Errorf("%s of %d with the key %s is answered with %d %s, expected %d %s", id, quantity, key, a.status, a.text, status, want)
 		}
@@ -98,14 +98,15 @@ func TestAKeyThatIsUsedForManyOrdersAtOnceMakesOne(t *testing.T) {
 	tokens := make(chan string, 8)
 	for _, id := range strings.Fields("a b c d e f g h") {
 		running.Go(func() {
-			a := h.send("POST", "/v1/orders", `{"order_id":"`+id+`","lines":[{"sku":"lamp","quantity":1}]}`, keyed+"k", "Prefer: wait=10")
+			a := h.insist(201, "POST", "/v1/orders", `{"order_id":"`+id+`","lines":[{"sku":"lamp","quantity":1}]}`, keyed+"k", "Prefer: wait=10")
 			if a.status == 201 {
-				tokens <- a.header.Get("Stockflow-Token")
+				tokens <- a.token()
 			} else if a.field("code") != "key_conflict" {
 				t.Errorf("order %s is answered with %d %s", id, a.status, a.text)
 			}
 		})
 	}
 	running.Wait()
+	close(tokens)
 	h.want("GET", "/v1/inventory/lamp?wait=10&after="+<-tokens, "", 200, "reserved=1")
 }

@@ -53,9 +53,9 @@ func TestListsAreOfTheRowsThatThereAre(t *testing.T) {
 	h.want("POST", "/v1/inventory/bed/adjustments", `{"quantity":-4,"reason":"loss"}`, 200)
 	settled := func(a answer) { // all that follows from it
 		h.t.Helper()
-		after := "?wait=30&after=" + a.header.Get("Stockflow-Token")
-		h.want("GET", "/v1/shipments"+after, "", 200)
-		h.want("GET", "/v1/orders"+after, "", 200)
+		for _, list := range []string{"/v1/shipments", "/v1/orders", "/v1/inventory"} {
+			h.want("GET", list+"?wait=30&after="+a.token(), "", 200)
+		}
 	}
 	order := func(id, customer, sku string, quantity int, status string) {
 		body := fmt.Sprintf(`{"order_id":%q,"customer":{"id":%q},"lines":[{"sku":%q,"quantity":%d}]}`, id, customer, sku, quantity)
@@ -104,7 +104,7 @@ func TestAListComesAfterAWrite(t *testing.T) {
 		sku := fmt.Sprintf("s-%02d", i)
 		h.want("POST", "/v1/inventory/"+sku+"/receipts", `{"quantity":1}`, 200)
 		placed := h.send("POST", "/v1/orders", fmt.Sprintf(`{"order_id":"o-%02d","lines":[{"sku":%q,"quantity":1}]}`, i, sku))
-		after := url.Values{"after": {placed.header.Get("Stockflow-Token")}, "wait": {"30"}, "status": {"scheduled"}, "limit": {"200"}}
+		after := url.Values{"after": {placed.token()}, "wait": {"30"}, "status": {"scheduled"}, "limit": {"200"}}
 		if items, _ := h.items("/v1/shipments", after); len(items) != i+1 {
 			t.Fatalf("after %d orders there are %d shipments in the list", i+1, len(items))
 		}
