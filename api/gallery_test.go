@@ -31,7 +31,7 @@ type gallery struct {
 }
 
 // hung is after how long something that is waited for doesn't come any more.
-const hung = 30 * time.Second
+const hung = time.Minute
 
 func newGallery(t *testing.T, change func(*Server)) *gallery {
 	t.Helper()
@@ -103,12 +103,18 @@ type ear struct {
 	t     *testing.T
 	lines *bufio.Reader
 	body  io.Closer
-	last  string // the id of the last event, or of the beginning
+	alarm *time.Timer // ends the stream when nothing comes
+	last  string      // the id of the last event, or of the beginning
 }
+
+// errDeaf is what reading a stream comes to on which nothing comes any more.
+var errDeaf = fmt.Errorf("nothing has come for %s", hung)
 
 func (g *gallery) ear(table, lastID string) *ear {
 	g.t.Helper()
-	r, err := http.NewRequestWithContext(g.t.Context(), "GET", g.url+"/v1/events?table="+table, nil)
+	ctx, cut := context.WithCancelCause(g.t.Context())
+	alarm := time.AfterFunc(hung, func() { cut(errDeaf) })
+	r, err := http.NewRequestWithContext(ctx, "GET", g.url+"/v1/events?table="+table, nil)
 	must(g.t, err)
 	if lastID != "" {
 		r.Header.Set("Last-Event-ID", lastID)
@@ -116,12 +122,12 @@ func (g *gallery) ear(table, lastID string) *ear {
 	transport := &http.Transport{}
 	a, err := transport.RoundTrip(r)
 	must(g.t, err)
-	g.t.Cleanup(func() { _ = a.Body.Close(); transport.CloseIdleConnections() })
+	g.t.Cleanup(func() { _ = a.Body.Close(); transport.CloseIdleConnections(); alarm.Stop(); cut(nil) })
 	if a.StatusCode != 200 || a.Header.Get("Content-Type") != "text/event-stream" {
 		text, _ := io.ReadAll(a.Body)
 		g.t.Fatalf("the answer is %d %v %s", a.StatusCode, a.Header, text)
 	}
-	e := &ear{t: g.t, lines: bufio.NewReader(a.Body), body: a.Body}
+	e := &ear{t: g.t, lines: bufio.NewReader(a.Body), body: a.Body, alarm: alarm}
 	if first, err := e.block(); err != nil || first["retry"] == "" || e.last == "" {
 		g.t.Fatalf("the stream begins with %v, %v", first, err)
 	}
@@ -130,6 +136,7 @@ func (g *gallery) ear(table, lastID string) *ear {
 
 // block reads up to the next empty line; a comment has no name. The last id counts when its block is whole.
 func (e *ear) block() (map[string]string, error) {
+	e.alarm.Reset(hung)
 	fields := map[string]string{}
 	for {
 		line, err := e.lines.ReadString('\n')
