@@ -57,10 +57,8 @@ func TestAnOrderMayBeCancelledBeforeItIsAnswered(t *testing.T) {
 	server, client = open(t, dir, "api", "order", "shipment")
 	place := func(id, rest string) {
 		t.Helper()
-		if a := client.send("POST", "/v1/orders", `{"order_id":"`+id+`",`+rest); a.status != 202 {
-			t.Errorf("order %s is answered with %d %s", id, a.status, a.text)
-		}
-		client.want("GET", "/v1/orders/"+id, "", 200, `"status":"pending"`)
+		client.noted(`{"order_id":"` + id + `",` + rest)
+		client.until("/v1/orders/"+id, `"status":"pending"`)
 	}
 	place("held", `"lines":[{"sku":"lamp","quantity":5}]}`)
 	place("queued", `"policy":"backorder","lines":[{"sku":"lamp","quantity":1},{"sku":"desk","quantity":1}]}`)
@@ -105,8 +103,8 @@ func TestWhatIsSentAgainCountsOnce(t *testing.T) {
 // wantKeyed sends a request with an Idempotency-Key.
 func wantKeyed(client *shop, path, body, key string, status int) {
 	client.t.Helper()
-	a := client.send("POST", path, body, "Idempotency-Key: "+key, "Prefer: wait=10")
-	if a.status != status || status == 409 && client.row(a).Code != "id_conflict" {
-		client.t.Errorf("%s %s %s is answered with %d %s, expected %d", path, key, body, a.status, a.text, status)
+	a, err := client.insist("POST", path, body, "Idempotency-Key: "+key, "Prefer: wait=10")
+	if err != nil || a.status != status || status == 409 && client.row(a).Code != "id_conflict" {
+		client.t.Errorf("%s %s %s is answered with %d %s, %v, expected %d", path, key, body, a.status, a.text, err, status)
 	}
 }

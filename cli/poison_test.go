@@ -76,7 +76,10 @@ func until[S any](m *mill, table *views.Table[S], key string, wanted func(S) boo
 	}
 	defer watch.Close()
 	row, err := table.Get(key)
-	if err != nil || wanted(row.State) {
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if wanted(row.State) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(m.t.Context(), 4*generous)

@@ -31,8 +31,8 @@ func takeTheTour(t *testing.T, serve Serve) *Server {
 	server, client := start(t, serve)
 	quiet := newQuiet(t, server)
 	client.want("POST", lampPath+"/receipts", fiveUnits, 200, `"on_hand":5,"reserved":0,"available":5`)
-	if a := client.send("POST", "/v1/orders", lampOrder, "Prefer: wait=5"); a.status != 201 || client.row(a).Status != "confirmed" {
-		t.Errorf("the order is answered with %d %s", a.status, a.text)
+	if a, err := client.insist("POST", "/v1/orders", lampOrder, "Prefer: wait=5"); err != nil || a.status != 201 || client.row(a).Status != "confirmed" {
+		t.Errorf("the order is answered with %d %s, %v", a.status, a.text, err)
 	}
 	quiet.wait(t) // as long as it takes to type the next line
 	client.wantStock("lamp", 5, 2)
@@ -70,9 +70,7 @@ func TestNothingAcknowledgedIsLostToAKill(t *testing.T) {
 	client.want("POST", lampPath+"/receipts", fiveUnits, 200)
 	for _, id := range []string{"o-1", "o-2", "o-3"} { // five lamps are enough for two of them
 		order := strings.Replace(lampOrder, "o-1", id, 1)
-		if a := client.send("POST", "/v1/orders", order); a.status != 202 {
-			t.Errorf("order %s is answered with %d %s", id, a.status, a.text)
-		}
+		client.noted(order)
 		server.Kill()
 		server, client = spawnServer(t, dir)
 		client.want("POST", "/v1/orders", order, 201, `"order_id":"`+id+`"`)

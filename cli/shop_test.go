@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -77,8 +78,10 @@ func start(t *testing.T, serve Serve) (*Server, *shop) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { halt(t, server) })
-	if err := server.WaitReady(t.Context()); err != nil {
-		t.Fatal(err)
+	ctx, cancel := context.WithTimeout(t.Context(), generous)
+	defer cancel()
+	if err := server.WaitReady(ctx); err != nil {
+		t.Fatalf("it is not ready, and waits for %q: %v", server.Waiting(), err)
 	}
 	return server, newShop(t, server.HTTPAddr())
 }
@@ -132,9 +135,40 @@ func (s *shop) insist(method, path, body string, headers ...string) (answer, err
 	}
 }
 
+// noted places an order whose outcome nobody waits for, and expects that the log has it.
+func (s *shop) noted(order string) answer {
+	s.t.Helper()
+	a := s.send("POST", "/v1/orders", order)
+	for end := time.Now().Add(generous); a.status == http.StatusServiceUnavailable && time.Now().Before(end); {
+		a = s.send("POST", "/v1/orders", order) // a busy machine may take longer to acknowledge it than a client is let wait
+	}
+	if a.status != http.StatusAccepted {
+		s.t.Errorf("%s is answered with %d %s", order, a.status, a.text)
+	}
+	return a
+}
+
+// until asks until the answer has a text in it, and fails the test if it never has.
+func (s *shop) until(path, text string) {
+	s.t.Helper()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for end := time.Now().Add(generous); ; <-again.C {
+		a := s.send("GET", path, "")
+		if strings.Contains(a.text, text) {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Errorf("%s is still answered with %d %s, expected %s in it", path, a.status, a.text, text)
+			return
+		}
+	}
+}
+
 // repeatable reports whether a request without Idempotency-Key may be insisted on.
 func repeatable(path, body string) bool {
-	return strings.Contains(body, `"order_id"`) || strings.HasPrefix(path, "/v1/shipments/") || strings.HasSuffix(path, "/cancel")
+	return strings.Contains(body, `"order_id"`) || strings.HasPrefix(path, "/v1/shipments/") ||
+		strings.HasSuffix(path, "/cancel") || strings.HasSuffix(path, "/resend")
 }
 
 // want sends a request and expects an answer with that status that holds the texts. A client of these tests prefers

@@ -54,7 +54,7 @@ func TestRulesOfTomorrowStopTheirPartition(t *testing.T) {
 			"notification-events/3 has stopped at offset ")
 		m.client.want("POST", "/v1/inventory/"+freeSKU+"/receipts", `{"quantity":5}`, 200)
 		m.client.want("POST", "/v1/orders", `{"order_id":"`+freeOrder+`","lines":[{"sku":"`+freeSKU+`","quantity":2}]}`, 201, `"confirmed"`)
-		m.client.want("GET", "/v1/inventory/"+heldSKU, "", 200, `"on_hand":1,`)
+		m.client.until("/v1/inventory/"+heldSKU, `"on_hand":1,`)
 		m.client.want("GET", "/v1/inventory/"+after, "", 404)
 		halt(t, m.server)
 		m = newMill(t, dir)

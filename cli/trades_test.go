@@ -51,8 +51,8 @@ func trade(t *testing.T, dir string) {
 			`"lines":[{"sku":"sku-%d","quantity":2},{"sku":"sku-%d","quantity":1}]}`, i, policy, i%10, (i*7+1)%11), 201)
 	}
 	for i := range 5 {
-		if a := m.client.send("POST", fmt.Sprintf("/v1/shipments/o-%d/dispatch", i), `{"carrier":"DHL","tracking_number":"X1"}`); a.status >= 500 {
-			t.Errorf("a dispatch is answered with %d %s", a.status, a.text)
+		if a, err := m.client.insist("POST", fmt.Sprintf("/v1/shipments/o-%d/dispatch", i), dhl); err != nil || a.status >= 500 {
+			t.Errorf("a dispatch is answered with %d %s, %v", a.status, a.text, err)
 		}
 	}
 	m.client.send("POST", "/v1/orders/o-3/cancel", "")
