@@ -1,11 +1,9 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -22,9 +20,7 @@ import (
 func (b *bench) refuse(key kmsg.Key, topic string) (met, mend func()) {
 	h := b.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: topic, Err: kerr.NotLeaderForPartition, Count: -1})
 	met = func() {
-		ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
-		defer cancel()
-		if err := h.Wait(ctx, 1); err != nil {
+		if err := h.Wait(within(b.t), 1); err != nil {
 			b.t.Fatalf("nobody asked for %v of %s", key, topic)
 		}
 	}
@@ -142,6 +138,9 @@ func TestOffsetsAreMarkedInOrder(t *testing.T) {
 			b.put(toyLog, "k", []byte("poison"))  // done as soon as its letter is there
 			met()
 			b.letters(1)
+			if c.flaws.markEarly { // the group has to hear of the letter too before the crash, and marks it then
+				eventually(t, "the letter is not marked", func() bool { return b.committed(0) == c.committed })
+			}
 			crash()
 			if at := max(0, b.committed(0)); at != c.committed {
 				t.Errorf("committed offset %d, want %d", at, c.committed)
