@@ -156,6 +156,7 @@ func TestAPanicStopsThePartitionByName(t *testing.T) {
 // waitFor waits until a group says that it waits for something that begins like this.
 func waitFor(t *testing.T, g *Group, text string) {
 	t.Helper()
+	ctx := within(t)
 	for {
 		g.mu.Lock()
 		changed := g.changed
@@ -167,8 +168,8 @@ func waitFor(t *testing.T, g *Group, text string) {
 		}
 		select {
 		case <-changed:
-		case <-t.Context().Done():
-			t.Fatalf("the group never said %q", text)
+		case <-ctx.Done():
+			t.Fatalf("the group never said %q, but %q", text, g.Waiting())
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 // slip is a lane whose rows go into a slice instead of a changelog.
 type slip struct {
 	*lane
+	t    *testing.T
 	mu   sync.Mutex
 	sent []*held
 	came chan struct{}
@@ -21,7 +22,7 @@ type slip struct {
 func newSlip(t *testing.T) *slip {
 	t.Helper()
 	store := newStore(t, t.TempDir())
-	s := &slip{lane: newLane(0, store), came: make(chan struct{}, 100)}
+	s := &slip{lane: newLane(0, store), t: t, came: make(chan struct{}, 100)}
 	s.send = func(_ *lane, h *held) {
 		s.mu.Lock()
 		s.sent = append(s.sent, h)
@@ -64,7 +65,8 @@ func (s *slip) output(t *testing.T) int64 {
 
 // next waits for a row to be sent.
 func (s *slip) next() *held {
-	<-s.came
+	s.t.Helper()
+	arrive(s.t, s.came, "row")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sent[len(s.sent)-1]

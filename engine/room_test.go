@@ -42,11 +42,11 @@ func TestWhatWaitsForRoomIsRefusedAfterAnError(t *testing.T) {
 	met()
 	go produce(second)
 	fail()
-	if err := <-second; !errors.Is(err, context.Canceled) {
+	if err := arrive(t, second, "answer to what waited"); !errors.Is(err, context.Canceled) {
 		t.Errorf("what waited came to %v", err)
 	}
 	mend()
-	if err := <-first; err != nil {
+	if err := arrive(t, first, "answer to what was on its way"); err != nil {
 		t.Error("what was on its way came to", err)
 	}
 }

@@ -27,8 +27,8 @@ func TestInstancesComeAndGo(t *testing.T) {
 	feed(200)
 	b.dir = t.TempDir()
 	second, stopSecond := b.run(toyMachine())
-	if err := second.WaitReady(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := second.WaitReady(within(t)); err != nil {
+		t.Fatalf("the second is not ready: %q", second.Waiting())
 	}
 	feed(200)
 	stopFirst()
@@ -36,8 +36,8 @@ func TestInstancesComeAndGo(t *testing.T) {
 	b.sums(want)
 	b.dir = t.TempDir()
 	third, _ := b.run(toyMachine())
-	if err := third.WaitReady(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := third.WaitReady(within(t)); err != nil {
+		t.Fatalf("the third is not ready: %q", third.Waiting())
 	}
 	feed(200)
 	stopSecond()

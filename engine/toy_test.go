@@ -52,6 +52,28 @@ func toyMachine() Machine[inventory.State] {
 	}
 }
 
+// hung is after how long something that is waited for doesn't come any more. A rebalance on a busy machine takes its time.
+const hung = time.Minute
+
+// within is a context that ends when what a test waits for is hung.
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), hung)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// arrive waits for something from a channel.
+func arrive[T any](t *testing.T, c <-chan T, what string) (came T) {
+	t.Helper()
+	select {
+	case came = <-c:
+	case <-time.After(hung):
+		t.Fatalf("after %s there is still no %s", hung, what)
+	}
+	return came
+}
+
 // bench is a broker with the toy machine's topics.
 type bench struct {
 	t          *testing.T
@@ -126,7 +148,7 @@ func (b *bench) run(m Machine[inventory.State], with ...func(*Group)) (group *Gr
 	stop = func() {
 		once.Do(func() {
 			cancel()
-			if err := <-done; err != nil {
+			if err := arrive(b.t, done, "end of the group"); err != nil {
 				b.t.Error("the group ended with", err)
 			}
 		})
@@ -143,7 +165,7 @@ func (b *bench) follow(topic string, each func(*kgo.Record) (enough bool)) {
 		b.t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), hung)
 	defer cancel()
 	for {
 		fetches := client.PollFetches(ctx)
