@@ -357,14 +357,7 @@ func TestATableThatCanNotBeListedIsOpenedAgain(t *testing.T) {
 	if _, _, err := table.List(under[string]("on"), "", 5); err == nil || !strings.Contains(err.Error(), things) {
 		t.Fatalf("the error is %v", err)
 	}
-	ctx := within(t)
-	for again := before; again == before; { // the table gets a new channel when it is closed
-		must(t, ctx.Err())
-		table.mu.RLock()
-		again = table.recovered
-		table.mu.RUnlock()
-	}
-	w.recovered(table)
+	w.reopened(table, before)
 	if got := fmt.Sprint(walk(t, table, under[string]("on"), 5)); got != "[lamp]" {
 		t.Errorf("the list is %s", got)
 	}

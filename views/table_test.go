@@ -191,15 +191,7 @@ func TestAStoreThatCanNotBeReadIsOpenedAgain(t *testing.T) {
 
 	_, err := table.Get("lamp")
 	wantRecovering(t, err, "its store to be opened again")
-	for again := before; again == before; { // the table gets a new channel when it is closed
-		if err := within(t).Err(); err != nil {
-			t.Fatal(err)
-		}
-		table.mu.RLock()
-		again = table.recovered
-		table.mu.RUnlock()
-	}
-	w.recovered(table)
+	w.reopened(table, before)
 	w.expect(table, "lamp", "on")
 }
 

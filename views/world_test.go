@@ -100,8 +100,14 @@ func (w *world) run(table *Table[string]) (stop func()) {
 	go func() { done <- table.Run(ctx) }()
 	var stopped atomic.Bool
 	stop = func() {
-		if cancel(); !stopped.Swap(true) {
-			must(w.t, <-done)
+		if cancel(); stopped.Swap(true) {
+			return
+		}
+		select {
+		case err := <-done:
+			must(w.t, err)
+		case <-time.After(time.Minute):
+			w.t.Fatal("the table doesn't end")
 		}
 	}
 	w.t.Cleanup(stop)
@@ -122,6 +128,22 @@ func (w *world) recovered(table *Table[string]) {
 	must(w.t, table.WaitRecovered(within(w.t)))
 }
 
+// reopened waits until a table was closed, whose channel was before then, and can be read again.
+func (w *world) reopened(table *Table[string], before chan struct{}) {
+	w.t.Helper()
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for ctx, now := within(w.t), before; now == before; <-again.C { // it gets a new channel when it is closed
+		if ctx.Err() != nil {
+			w.t.Fatal("the table was not closed")
+		}
+		table.mu.RLock()
+		now = table.recovered
+		table.mu.RUnlock()
+	}
+	w.recovered(table)
+}
+
 // expect fails the test unless the table has value for key.
 func (w *world) expect(table *Table[string], key, value string) {
 	w.t.Helper()
@@ -135,7 +157,7 @@ func (w *world) expect(table *Table[string], key, value string) {
 // within is the time after which a test is hung.
 func within(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
