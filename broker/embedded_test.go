@@ -109,7 +109,7 @@ func consume(t testing.TB, c Connection, topic string, n int) (records []*kgo.Re
 	t.Helper()
 	cl := client(t, c, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
 	for len(records) < n {
 		f := cl.PollFetches(ctx)
@@ -277,8 +277,13 @@ func TestGroupsOverARestart(t *testing.T) {
 	ensure(t, first.Connection(), 1, Topic{"orders", Log})
 	produce(t, first.Connection(), "orders", "a", "b")
 	member := client(t, first.Connection(), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("orders"), kgo.DisableAutoCommit())
-	records := member.PollFetches(t.Context()).Records()
-	if err := member.CommitRecords(t.Context(), records[0]); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	fetches := member.PollFetches(ctx)
+	if fetches.Err() != nil || fetches.Empty() {
+		t.Fatalf("the member has read %d records: %v", fetches.NumRecords(), fetches.Err())
+	}
+	if err := member.CommitRecords(t.Context(), fetches.Records()[0]); err != nil {
 		t.Fatal(err)
 	}
 	closeBroker(t, first)

@@ -46,8 +46,13 @@ func TestAFullDisk(t *testing.T) {
 	}
 
 	left.Store(reserve)
-	if err := <-acknowledged; err != nil {
-		t.Error(err)
+	select {
+	case err := <-acknowledged:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(soon):
+		t.Fatal("with room again, what waited is not acknowledged")
 	}
 	wantValues(t, e.Connection(), "orders", "before", "meanwhile")
 }
@@ -69,7 +74,7 @@ func TestAWriteThatFails(t *testing.T) {
 	var err error
 	select {
 	case err = <-e.Broken():
-	case <-time.After(30 * time.Second):
+	case <-time.After(soon):
 	}
 	if !errors.Is(err, ErrWrite) {
 		t.Errorf("broken with %v", err)

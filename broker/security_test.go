@@ -17,7 +17,7 @@ import (
 )
 
 // soon bounds an answer that has to come by itself.
-const soon = 30 * time.Second
+const soon = time.Minute
 
 // bySarama connects as goka does.
 func bySarama(c Connection) error {

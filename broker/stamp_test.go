@@ -92,7 +92,7 @@ func consumeSarama(t *testing.T, c Connection, topic string, n int) (messages []
 			messages = append(messages, m)
 		case err := <-pc.Errors():
 			t.Fatal(err)
-		case <-time.After(30 * time.Second):
+		case <-time.After(soon):
 			t.Fatalf("%d of %d messages", len(messages), n)
 		}
 	}

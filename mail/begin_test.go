@@ -55,12 +55,12 @@ func TestAPartitionThatIsLostAndComesBackBegins(t *testing.T) {
 			defer close(ended)
 			sender.catchUp(b)
 		}()
-		return b, ended, <-office.came
+		return b, ended, arrive(t, office.came)
 	}
 	_, lostEnded, key := begin()
 	sender.begin(t.Context(), nil)
 	back, backEnded, _ := begin()
-	<-office.looked
+	await(t, office.looked)
 	close(office.first)
 	await(t, lostEnded)
 	office.offset = farOff
@@ -85,7 +85,7 @@ func TestALostBeginningDoesNotStay(t *testing.T) {
 		defer close(ended)
 		sender.catchUp(b)
 	}()
-	<-office.looked
+	await(t, office.looked)
 	sender.begin(t.Context(), nil)
 	await(t, ended)
 	if b.ready || len(sender.catching) > 0 {
@@ -107,7 +107,7 @@ func TestAnOrderWithTheKeyOfABeginning(t *testing.T) {
 		defer close(ended)
 		sender.catchUp(b)
 	}()
-	<-office.looked
+	await(t, office.looked)
 	office.fold(key, notification.Begin{})
 	await(t, order.changed)
 	office.fold(key, notification.Begin{})
@@ -118,11 +118,15 @@ func TestAnOrderWithTheKeyOfABeginning(t *testing.T) {
 }
 
 // await waits for a token, or for a channel to be closed.
-func await(t *testing.T, c <-chan struct{}) {
+func await(t *testing.T, c <-chan struct{}) { t.Helper(); arrive(t, c) }
+
+// arrive waits for something from a channel.
+func arrive[T any](t *testing.T, c <-chan T) (came T) {
 	t.Helper()
 	select {
-	case <-c:
+	case came = <-c:
 	case <-time.After(generous):
 		t.Fatal("nothing has come after a minute")
 	}
+	return came
 }

@@ -95,7 +95,7 @@ func TestAnEMailThatHangsHoldsUpNoOther(t *testing.T) {
 	breakOff := make(chan struct{})
 	run(t, office.sender(hangable{relay.plain(), breakOff}))
 	office.ask("o-hang", to(notification.Confirmed, "hang@example.org"))
-	<-relay.hanging
+	arrive(t, relay.hanging)
 	for i := range 100 {
 		office.ask(fmt.Sprint("o-", i), to(notification.Confirmed, fmt.Sprint(i, "@example.org")))
 	}
@@ -270,10 +270,10 @@ func TestAStopRepeatsNoEMail(t *testing.T) {
 	sender := office.sender(outlet)
 	go func() { ended <- sender.Run(ctx) }()
 	office.ask("o-1", to(notification.Confirmed, "ada@example.org"))
-	<-begun
+	await(t, begun)
 	cancel()
 	close(finish)
-	if err := <-ended; err != nil {
+	if err := arrive(t, ended); err != nil {
 		t.Error(err)
 	}
 	if m := office.mail("o-1", notification.Confirmed); m.Status != notification.StatusSent {
