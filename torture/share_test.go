@@ -145,7 +145,8 @@ func (s *share) settle(looks ...func()) *audit {
 	a.run()
 	s.books.compare(a.ledger, func(m move) bool { return m.sent > 1 })
 	for _, p := range s.instances() {
-		a.add(s.agree(p, a.ledger))
+		wrong, _ := s.agree(p, a.ledger)
+		a.add(wrong)
 	}
 	again := s.checkMails(a.ledger, func(string) int { return s.stops + s.killed })
 	if again > flights*(s.stops+s.killed) {
@@ -207,20 +208,6 @@ func (s *share) repaired() error {
 		case <-deadline.C:
 			return fmt.Errorf("the last record of %s isn't its newest, and nobody mends it", stale)
 		case <-tick.C:
-		}
-	}
-}
-
-// agree waits until what an instance shows of every row is the fold: its view may be a moment behind.
-func (s *share) agree(p *stand.Process, l *ledger) *complaints {
-	const patience = 10 * time.Second
-	for end := time.Now().Add(patience); ; {
-		wrong := new(complaints)
-		copied := *l
-		copied.complaints = wrong
-		listAll(s.t, p.HTTP).compare(&copied)
-		if wrong.n == 0 || time.Now().After(end) {
-			return wrong
 		}
 	}
 }

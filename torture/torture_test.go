@@ -237,14 +237,15 @@ func (k *rack) audit(y *tally) *complaints {
 	if err := rest(k.t.Context(), p); err != nil {
 		a.addf("%v", err)
 	}
-	shown := listAll(k.t, p.HTTP)
+	a.run()
+	k.books.compare(a.ledger, func(move) bool { return false })
+	wrong, rows := k.agree(p, a.ledger)
+	a.add(wrong)
+	y.http += rows
 	if err := p.Stop(); err != nil {
 		a.addf("%v", err)
 	}
 	k.buried(p)
-	a.run()
-	k.books.compare(a.ledger, func(move) bool { return false })
-	y.http += shown.compare(a.ledger)
 	y.mailsAgain += int64(k.checkMails(a.ledger, func(id string) int { return k.allowed[id] }))
 	y.mails += int64(len(k.relay.Counts()))
 	y.orders += int64(len(a.ledger.orders))
@@ -262,6 +263,21 @@ func (k *rack) audit(y *tally) *complaints {
 	}
 	k.t.Logf("what was answered: %s", k.books.summary())
 	return a.complaints
+}
+
+// agree waits until what a process shows of every row is the fold, and returns how many rows there are: its view may be a moment behind.
+func (k *rack) agree(p *stand.Process, l *ledger) (wrong *complaints, rows int64) {
+	k.t.Helper()
+	const patience = 30 * time.Second
+	for end := time.Now().Add(patience); ; {
+		wrong = new(complaints)
+		copied := *l
+		copied.complaints = wrong
+		rows = listAll(k.t, p.HTTP).compare(&copied)
+		if wrong.n == 0 || time.Now().After(end) {
+			return wrong, rows
+		}
+	}
 }
 
 // buried takes a last look at a process that has ended: what it wrote to its standard error.
