@@ -15,23 +15,26 @@ import (
 // Index finds rows of a store by what they hold. Its entries lie beside the rows and change in the same atomic batch,
 // so at every moment, a crash included, they are those of the rows that are there.
 type Index struct {
-	// Version names what Terms does. A store whose entries were made by another version, or that has none, makes them
-	// anew from its rows when it is opened.
+	// Version names what Terms and Holds do. A store whose entries were made by another version, or that has none, makes
+	// them anew from its rows when it is opened.
 	Version string
 	// Terms returns what a row is to be found under, nothing twice. It depends on its arguments alone, and may be
 	// called by many goroutines at once. A row that it can't make sense of is found under nothing.
 	Terms func(key string, row []byte) []string
+	// Holds reports whether the entries of a term hold their rows, so that whoever finds them need not look for each of
+	// them where it lies. Such an entry costs as much as its row, and is written whenever that is. nil: none does.
+	Holds func(term string) bool
 }
 
 // An entry is entryPrefix, the length of the term, the term, and the key: the entries of a term are together and in the
-// order of their keys, and no term, whatever bytes it has, reaches into another.
+// order of their keys, and no term, whatever bytes it has, reaches into another. Its value is the row, or nothing.
 const (
 	entryPrefix = "\x02"
 	// versionKey holds the version of the entries, if all of them are there.
 	versionKey = "\x00index"
 )
 
-// reindexRows is how many rows are indexed in one batch when a store is opened.
+// reindexRows is how many rows are indexed in one batch when a store is opened; fewer if they come to batchBytes.
 const reindexRows = 4096
 
 // Index gives the store an index. It is to be called before Open.
@@ -46,7 +49,7 @@ func (x Index) terms(key string, row []byte) []string {
 }
 
 // change puts into a batch what becomes of the entries when the row of key was old and will be row. Most changes of a
-// row leave most of its entries where they are.
+// row leave most of its entries where they are; those that hold it get the new one.
 func (x Index) change(b *leveldb.Batch, key string, old, row []byte) {
 	had, has := x.terms(key, old), x.terms(key, row)
 	for _, term := range had {
@@ -55,7 +58,10 @@ func (x Index) change(b *leveldb.Batch, key string, old, row []byte) {
 		}
 	}
 	for _, term := range has {
-		if !slices.Contains(had, term) {
+		switch {
+		case x.Holds != nil && x.Holds(term):
+			b.Put(append(entriesOf(term), key...), row)
+		case !slices.Contains(had, term):
 			b.Put(append(entriesOf(term), key...), nil)
 		}
 	}
@@ -122,15 +128,26 @@ func (s *Store) reindex() error {
 
 // each walks over what begins with prefix, and writes what change puts into its batches.
 func (s *Store) each(prefix string, change func(b *leveldb.Batch, key, value []byte)) error {
-	it := s.db.NewIterator(util.BytesPrefix([]byte(prefix)), nil)
+	r := util.BytesPrefix([]byte(prefix))
+	for r.Start != nil {
+		if err := s.some(r, change); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// some walks over as much of r as makes one batch, and leaves in r what remains, with no start if nothing does. Each batch
+// has an iterator of its own: while one is open, goleveldb keeps every file that it has merged into others.
+func (s *Store) some(r *util.Range, change func(b *leveldb.Batch, key, value []byte)) error {
+	it := s.db.NewIterator(r, nil)
 	defer it.Release()
 	b := new(leveldb.Batch)
+	r.Start = nil
 	for n := 1; it.Next(); n++ {
-		if change(b, it.Key(), it.Value()); n%reindexRows == 0 {
-			if err := s.commit(b); err != nil {
-				return err
-			}
-			b.Reset()
+		if change(b, it.Key(), it.Value()); n == reindexRows || len(b.Dump()) >= batchBytes {
+			r.Start = append(bytes.Clone(it.Key()), 0) // the least that comes after
+			break
 		}
 	}
 	if err := it.Error(); err != nil {
@@ -215,12 +232,12 @@ func (f *Found) Next() bool { return f.it.Next() }
 // Key returns the key of the current row.
 func (f *Found) Key() string { return string(f.it.Key()[f.skip:]) }
 
-// Row returns the current row.
+// Row returns the current row: the one that is here, or else, as no row is empty, the one that the entry is of.
 func (f *Found) Row() ([]byte, error) {
-	if f.entries {
-		return f.in.Row(f.Key())
+	if held := f.it.Value(); !f.entries || len(held) > 0 {
+		return bytes.Clone(held), f.Err()
 	}
-	return bytes.Clone(f.it.Value()), f.Err()
+	return f.in.Row(f.Key())
 }
 
 // Err returns what went wrong, nil if nothing did.
