@@ -3,6 +3,7 @@ package views
 import (
 	"encoding/binary"
 	"math/bits"
+	"strings"
 
 	"stockflow/engine"
 	"stockflow/processors/inventory"
@@ -20,8 +21,11 @@ type Selection[S any] struct {
 
 // index is an index of a table.
 type index[S any] struct {
-	version string // a new one whenever terms means something else
+	version string // a new one whenever terms or holds means something else
 	terms   func(S) []string
+	// holds are the first bytes of the terms whose entries hold their rows: a page then costs the same however many rows
+	// there are. It is for rows that are listed more than they change; ADR 0011 has what it costs.
+	holds string
 }
 
 // The first byte of a term says what the rest of it is.
@@ -35,7 +39,7 @@ const (
 )
 
 // orderIndex has a term for each combination of filters, so that none is looked for among the rows of another.
-var orderIndex = index[order.State]{"orders 2", func(s order.State) []string {
+var orderIndex = index[order.State]{version: "orders 3", holds: termStatus + termCustomer + termCustomerStatus, terms: func(s order.State) []string {
 	if s.Status == order.None {
 		return nil
 	}
@@ -70,7 +74,7 @@ func OrdersOf(repeatKey uint64) Selection[order.State] {
 // hashed writes a hash as the bytes of a term.
 func hashed(hash uint64) string { return string(binary.BigEndian.AppendUint64(nil, hash)) }
 
-var shipmentIndex = index[shipment.State]{"shipments 1", func(s shipment.State) []string {
+var shipmentIndex = index[shipment.State]{version: "shipments 2", holds: termStatus, terms: func(s shipment.State) []string {
 	if s.Status == shipment.None {
 		return nil
 	}
@@ -86,7 +90,7 @@ func Shipments(status shipment.Status) Selection[shipment.State] {
 }
 
 // mailIndex finds an order's mails under each status that one of them has.
-var mailIndex = index[notification.State]{"mails 1", func(s notification.State) (terms []string) {
+var mailIndex = index[notification.State]{version: "mails 1", terms: func(s notification.State) (terms []string) {
 	for _, status := range notification.Statuses {
 		if s.Has(status) {
 			terms = append(terms, termStatus+char(status))
@@ -107,7 +111,7 @@ func Mails(status notification.Status) Selection[notification.State] {
 // it is merged from the octaves below the most that is asked for, and from the eighths of the octave which that is in.
 // Only the last eighth has rows with more, never more than an eighth more; and none if less than 16 is asked for.
 // Most changes of a quantity leave its octave and eighth as they are, and so the index.
-var stockIndex = index[inventory.State]{"stock 1", func(s inventory.State) []string {
+var stockIndex = index[inventory.State]{version: "stock 1", terms: func(s inventory.State) []string {
 	if !s.Known {
 		return nil
 	}
@@ -155,11 +159,13 @@ func (t *Table[S]) storeIndex() engine.Index {
 	if t.index.terms == nil {
 		return engine.Index{}
 	}
-	return engine.Index{Version: t.index.version, Terms: func(_ string, row []byte) []string {
+	terms := func(_ string, row []byte) []string {
 		_, state, err := t.decode(row)
 		if err != nil {
 			return nil
 		}
 		return t.index.terms(state)
-	}}
+	}
+	holds := func(term string) bool { return strings.IndexByte(t.index.holds, term[0]) >= 0 }
+	return engine.Index{Version: t.index.version, Terms: terms, Holds: holds}
 }

@@ -217,7 +217,10 @@ func TestAPageIsBoundedByMoreThanItsLimit(t *testing.T) {
 }
 
 // byWord finds a thing under each word of its value.
-var byWord = index[string]{"words 1", strings.Fields}
+var byWord = index[string]{version: "words 1", terms: strings.Fields}
+
+// byWordHeld finds a thing that stays without a look at its row.
+var byWordHeld = index[string]{version: "words held 1", terms: strings.Fields, holds: "s"}
 
 // listed returns a running table with an index.
 func (w *world) listed(x index[string]) (table *Table[string], stop func()) {
@@ -231,6 +234,12 @@ func (w *world) listed(x index[string]) (table *Table[string], stop func()) {
 
 // What is there during the whole walk is seen exactly once, whatever else comes, goes, and changes, and over a restart.
 func TestAWalkSeesWhatStaysExactlyOnce(t *testing.T) {
+	for name, x := range map[string]index[string]{"by entries": byWord, "by entries that hold rows": byWordHeld} {
+		t.Run(name, func(t *testing.T) { walkAmongWrites(t, x) })
+	}
+}
+
+func walkAmongWrites(t *testing.T, x index[string]) {
 	w := newWorld(t, 3)
 	const stay = 60
 	for i := range stay {
@@ -250,13 +259,13 @@ func TestAWalkSeesWhatStaysExactlyOnce(t *testing.T) {
 			}
 		}
 	})
-	table, stop := w.listed(byWord)
+	table, stop := w.listed(x)
 	seen, after := map[string]int{}, ""
 	for pages := 0; ; pages++ {
 		<-writing
 		if pages == 10 {
 			stop()
-			table, stop = w.listed(byWord)
+			table, stop = w.listed(x)
 		}
 		page, next, err := table.List(under[string]("stays"), after, 3)
 		must(t, err)
@@ -314,7 +323,10 @@ func TestAnIndexIsTheSameHoweverItCameAbout(t *testing.T) {
 	_, stop = w.listed(index[string]{})
 	stop()
 	expect("when an index is added", byWord)
-	expect("with an index of another version", index[string]{"words 2", strings.Fields})
+	expect("with an index of another version", index[string]{version: "words 2", terms: strings.Fields})
+	expect("when its entries come to hold their rows", index[string]{version: "words 3", terms: strings.Fields, holds: "r"})
+	expect("after a restart with those", index[string]{version: "words 3", terms: strings.Fields, holds: "r"})
+	expect("when they hold them no more", byWord)
 	w.dir = t.TempDir()
 	expect("after a recovery", byWord)
 }
