@@ -107,7 +107,7 @@ func byReplay(row []byte) bool {
 // the changelog.
 func killedInTheMidst(t *testing.T, dir string) {
 	t.Helper()
-	p := stand.SpawnUnread(t, nil, "replay", "--all", "--yes", "--data="+dir)
+	p := stand.SpawnUnread(t, nil, "replay", "--all", "--yes", "--data="+dir, "--work="+t.TempDir())
 	must(t, p.Await(p.Printing, "printing"))
 	conn, running, err := broker.Find(dir)
 	if err != nil || !running {
@@ -130,7 +130,7 @@ func killedAtOffsets(t *testing.T, dir string, nth int) {
 			<-gone
 			return nil, errors.New("whoever has asked is gone"), true
 		})
-		p := spawn(t, "replay", "--all", "--yes", "--brokers="+strings.Join(b.Connection().Brokers, ","), "--data="+filepath.Join(dir, "elsewhere"))
+		p := spawn(t, "replay", "--all", "--yes", "--brokers="+strings.Join(b.Connection().Brokers, ","), "--data="+filepath.Join(dir, "elsewhere"), "--work="+t.TempDir())
 		err := p.Await(asked, "setting offsets")
 		p.Kill()
 		close(gone)

@@ -18,7 +18,7 @@ type bodies struct {
 
 // bodies returns a file for them. It is thrown away with the rest.
 func (s *spill) bodies() (*bodies, error) {
-	file, err := os.CreateTemp(s.under, "served-")
+	file, err := os.CreateTemp(s.under, "stockflow-served-")
 	if err != nil {
 		return nil, fmt.Errorf("making room on disk for what HTTP serves: %w", err)
 	}

@@ -33,7 +33,7 @@ func (s *spill) open() (*leveldb.DB, error) {
 	if s.db != nil {
 		return s.db, nil
 	}
-	dir, err := os.MkdirTemp(s.under, "scratch-")
+	dir, err := os.MkdirTemp(s.under, "stockflow-scratch-")
 	if err == nil {
 		s.dir = dir
 		s.db, err = leveldb.OpenFile(dir, &opt.Options{

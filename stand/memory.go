@@ -7,8 +7,10 @@ import (
 	"strings"
 )
 
-// Memory is how many bytes of a process are resident, MostMemory how many were at most; 0 where the system doesn't say so.
-func Memory(pid int) int64     { return memory(pid, "VmRSS:") }
+// Memory is how many bytes of a process are resident; 0 where the system doesn't say so.
+func Memory(pid int) int64 { return memory(pid, "VmRSS:") }
+
+// MostMemory is how many were at most.
 func MostMemory(pid int) int64 { return memory(pid, "VmHWM:") }
 
 func memory(pid int, what string) int64 {
