@@ -49,8 +49,8 @@ faults: ## run everything on brokers that fail, and again with flaws that must b
 sim: ## simulate the protocol in memory, SEEDS=2000 runs with every kind of failure; SEED=n repeats one and prints it
 	go test -count 1 -v -timeout 30m -run 'TestSimulation$$' ./engine -seeds $(or $(SEEDS),2000) -seed $(SEED)
 
-month: ## play the whole month of real orders, of which the tests play a part
-	STOCKFLOW_REQUIRE=data go test -count 1 -v -timeout 30m -run 'TestAMonth' ./cli -invoices 0
+month: ## play the whole month of real orders, and 10,000 writes each followed by a read; the tests have a part of both
+	STOCKFLOW_REQUIRE=data go test -count 1 -v -timeout 30m -run 'TestAMonth|TestAReadAfterAWriteIsNeverStale' ./cli -invoices 0 -writes 10000
 
 disk: ## fill the disk under a Stockflow at work; takes root, to mount one
 	STOCKFLOW_REQUIRE=tmpfs go test -count 1 -run 'TestAFullDisk$$' ./torture

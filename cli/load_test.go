@@ -132,7 +132,7 @@ func writeFile(t *testing.T, name, text string) string {
 // rejected, with its line and the reason.
 func TestLoadingRealOrders(t *testing.T) {
 	t.Parallel()
-	invoices, file := beginningOf(t, 200)
+	invoices, file := beginningOf(t, 80)
 	server, client := openQuickly(t, t.TempDir())
 	proxy := newFlaky(t, client.url)
 	units := received(invoices)

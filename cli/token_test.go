@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"flag"
 	"fmt"
 	"strings"
 	"sync"
@@ -8,10 +9,13 @@ import (
 	"testing"
 )
 
+var writes = flag.Int("writes", 2000/slowed, "each of which is followed by a read; make month has 10,000")
+
 // Every client has a SKU of its own, so it knows what the stock must be after each of its orders.
 func TestAReadAfterAWriteIsNeverStale(t *testing.T) {
 	t.Parallel()
-	const clients, orders = 25, 400
+	const clients = 25
+	orders := *writes / clients
 	_, client := openQuickly(t, t.TempDir())
 	var stale atomic.Int64
 	var running sync.WaitGroup
