@@ -20,8 +20,8 @@ func TestAFloodLeavesMemoryBounded(t *testing.T) {
 	p := stand.Spawn(t, []string{"GOGC=100"}, "serve", "--http", "127.0.0.1:0", "--data", t.TempDir())
 	s := ready(t, p)
 	before := stand.Memory(p.Cmd.Process.Pid)
-	if before == 0 {
-		t.Skip("the system doesn't say how much memory a process has")
+	if before == 0 || slowed > 1 {
+		t.Skip("the system, or the race detector, doesn't let us see how much memory a process has")
 	}
 	head := "POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: " + strconv.Itoa(size) + "\r\n\r\n"
 	unfinished := head + strings.Repeat(" ", size-1)

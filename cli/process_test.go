@@ -27,6 +27,14 @@ func TestMain(m *testing.M) {
 	stand.Main(m, Main, func() { _ = os.RemoveAll(trades.dir) })
 }
 
+// skipUnderRace skips a test under the race detector that is long there, and of commands that shorter tests try there.
+func skipUnderRace(t *testing.T) {
+	t.Helper()
+	if slowed > 1 {
+		t.Skip("shorter tests try the same commands under the race detector")
+	}
+}
+
 // spawn starts a process with a command line.
 func spawn(t *testing.T, args ...string) *stand.Process {
 	t.Helper()

@@ -144,6 +144,7 @@ func untilLogged(t *testing.T, server *Server, log string, want int64) {
 // TestARebuildSendsNothing: all that is left are the logs, and e-mails have been sent. The tables come out as they were; no
 // log has a message more, then and when everything runs again, and no e-mail goes out twice.
 func TestARebuildSendsNothing(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	const orders = 20
 	dir := t.TempDir()
@@ -188,6 +189,7 @@ func logged(t *testing.T, dir string) map[string]int64 {
 // TestTablesOnKafkaAreRebuilt, where they are compacted: records are missing in between, and a row that replay took away has
 // left no trace. Then all tables are lost, and what the groups had committed.
 func TestTablesOnKafkaAreRebuilt(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	kafka := newKafka(t)
 	conn, dir := broker.Connection{Brokers: kafka.ListenAddrs()}, t.TempDir()
@@ -269,6 +271,7 @@ func recordsOf(t *testing.T, conn broker.Connection, topic string) (all, left in
 // TestAHaltedPartitionIsNotVerifiedAndStillRebuilt: up to the message that this program can't take all is compared, and made
 // right, the other partitions to their ends.
 func TestAHaltedPartitionIsNotVerifiedAndStillRebuilt(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	dir := t.TempDir()
 	data := "--data=" + dir

@@ -20,6 +20,7 @@ import (
 // what was under way then is settled: each order that was acknowledged has its outcome, and nothing happens twice. The rebuilding
 // sends nothing, and no e-mail goes out twice but those that the mail server had taken and the log had not heard of.
 func TestAKilledStockflowIsRebuiltAndGoesOn(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	const first = 48
 	dir := t.TempDir()

@@ -120,6 +120,7 @@ func TestTablesThatContradictEachOtherAreFound(t *testing.T) {
 
 // TestWhatHTTPServesIsVerified against a Stockflow that is asked through somebody who changes what it says.
 func TestWhatHTTPServesIsVerified(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	dir := t.TempDir()
 	traded(t, dir)

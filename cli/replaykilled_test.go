@@ -22,6 +22,7 @@ import (
 // it; then when all rows are there, and no offset; then when one group has its offsets. Each goes on where the one before was
 // killed: no row is written twice, and in the end rows and offsets are what they were.
 func TestAReplayThatIsKilledIsDoneAgain(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	dir := t.TempDir()
 	traded(t, dir)

@@ -186,6 +186,7 @@ func severalDamages(c crime) partings {
 // rows and where they part, and replay mends them. After the largest, also a dry run says the same and changes nothing, and Stockflow
 // goes on from there.
 func TestVerifyFindsWhatIsWrong(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {

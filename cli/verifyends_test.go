@@ -46,6 +46,7 @@ func momentOf(t *testing.T, client *kgo.Client) moment {
 // for. Some logs' leaders have told theirs before, and the others' afterwards. Whichever those are, and whichever the
 // question is at which it happens, what is compared agrees.
 func TestBrokersThatTellTheirEndsOneAfterTheOther(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	dir := t.TempDir()
 	traded(t, dir)

@@ -64,6 +64,7 @@ var mailLies = map[string]struct {
 // TestMailsThatAViewServesWronglyAreFound, each with what HTTP should serve and what it serves, and no others are named. Replay
 // makes them right.
 func TestMailsThatAViewServesWronglyAreFound(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	dir := t.TempDir()
 	server, client := openQuickly(t, dir)
