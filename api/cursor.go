@@ -1,9 +1,7 @@
 package api
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 )
 
 // A cursor says which list it is of, with all that was asked of the list, and the key after which it goes on. That is
@@ -34,8 +32,7 @@ type cursor struct {
 // stamp writes a cursor down. realm is what this Stockflow has and others don't.
 func (c cursor) stamp(realm []byte) string {
 	b := append([]byte{cursorVersion}, c.list[:]...)
-	b = append(b, c.after...)
-	return base64.RawURLEncoding.EncodeToString(append(b, code(realm, b)...))
+	return seal(realm, append(b, c.after...))
 }
 
 // parseCursor reads a cursor of this realm, and returns false if it is none.
@@ -43,15 +40,11 @@ func parseCursor(realm []byte, text string) (c cursor, ok bool) {
 	if len(text) > maxCursor {
 		return c, false
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(b) <= 1+len(c.list)+tokenCode || b[0] != cursorVersion {
-		return c, false
-	}
-	b, sum := b[:len(b)-tokenCode], b[len(b)-tokenCode:]
-	if !hmac.Equal(sum, code(realm, b)) {
+	b, ok := unseal(realm, text)
+	if !ok || len(b) <= 1+len(c.list) || b[0] != cursorVersion {
 		return c, false
 	}
 	n := copy(c.list[:], b[1:])
 	c.after = string(b[1+n:])
-	return c, c.stamp(realm) == text // base64 overlooks line breaks
+	return c, true
 }

@@ -3,8 +3,6 @@ package api
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -133,19 +131,15 @@ func eventID(realm []byte, table int, next []int64) string {
 	for _, offset := range next {
 		b = binary.AppendUvarint(b, uint64(offset))
 	}
-	return base64.RawURLEncoding.EncodeToString(append(b, code(realm, b)...))
+	return seal(realm, b)
 }
 
 // parseEventID reads an id that was given out here for that table.
 func parseEventID(realm []byte, table int, id string) ([]int64, error) {
 	foreign := codecs.Invalid{{Field: lastEventHeader, Problem: "is not an id that was given out here"}}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(id)
-	if err != nil || len(b) < 2+tokenCode {
-		return nil, foreign
-	}
-	b, sum := b[:len(b)-tokenCode], b[len(b)-tokenCode:]
+	b, ok := unseal(realm, id)
 	switch {
-	case !hmac.Equal(sum, code(realm, b)), b[0] != eventMark:
+	case !ok, len(b) < 2, b[0] != eventMark:
 		return nil, foreign
 	case int(b[1]) != table:
 		return nil, codecs.Invalid{{Field: lastEventHeader, Problem: "is an id of another table"}}

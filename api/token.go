@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"stockflow/codecs"
@@ -46,8 +47,22 @@ func (t token) stamp(realm []byte) string {
 	b := []byte{tokenVersion, byte(slices.Index(tokenLogs, t.log))}
 	b = binary.AppendUvarint(b, uint64(t.at.Partition))
 	b = binary.AppendUvarint(b, uint64(t.at.Offset))
-	b = append(b, t.key...)
+	return seal(realm, append(b, t.key...))
+}
+
+// seal writes down bytes that only those of this realm can have written.
+func seal(realm, b []byte) string {
 	return base64.RawURLEncoding.EncodeToString(append(b, code(realm, b)...))
+}
+
+// unseal reads what seal has written of at least a byte, to the letter, and returns false if it is nothing of the kind.
+func unseal(realm []byte, text string) (b []byte, ok bool) {
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(sealed) <= tokenCode || strings.ContainsAny(text, "\r\n") { // which base64 overlooks
+		return nil, false
+	}
+	b, sum := sealed[:len(sealed)-tokenCode], sealed[len(sealed)-tokenCode:]
+	return b, hmac.Equal(sum, code(realm, b))
 }
 
 func code(realm, text []byte) []byte {
@@ -59,12 +74,8 @@ func code(realm, text []byte) []byte {
 // parseToken reads a token of this realm.
 func parseToken(realm []byte, text string) (token, error) {
 	foreign := codecs.Invalid{{Field: "after", Problem: "is not a Stockflow-Token that was given out here"}}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(b) < 2+tokenCode {
-		return token{}, foreign
-	}
-	b, sum := b[:len(b)-tokenCode], b[len(b)-tokenCode:]
-	if !hmac.Equal(sum, code(realm, b)) || b[0] != tokenVersion || int(b[1]) >= len(tokenLogs) {
+	b, ok := unseal(realm, text)
+	if !ok || len(b) < 2 || b[0] != tokenVersion || int(b[1]) >= len(tokenLogs) {
 		return token{}, foreign
 	}
 	t := token{log: tokenLogs[b[1]]}

@@ -25,7 +25,9 @@ func TestATokenIsOfItsRealm(t *testing.T) {
 
 func FuzzToken(f *testing.F) {
 	realm := []byte("realm")
-	f.Add(token{processors.OrderEvents, "o-1", engine.Position{Partition: 7, Offset: 99}}.stamp(realm))
+	good := token{processors.OrderEvents, "o-1", engine.Position{Partition: 7, Offset: 99}}.stamp(realm)
+	f.Add(good)
+	f.Add(good + "\n")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := parseToken(realm, text)
