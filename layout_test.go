@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -308,6 +309,24 @@ func TestTheRulesNotice(t *testing.T) {
 		got := strings.Join(all, "; ")
 		if test.want == "" && got != "" || !strings.Contains(got, test.want) {
 			t.Errorf("%s: %.60s: got %q, want %q", test.path, test.text, got, test.want)
+		}
+	}
+}
+
+// target is a line of the Makefile that make help shows.
+var target = regexp.MustCompile(`(?m)^([a-z-]+):.*## (.*)$`)
+
+// The README shows what make help does.
+func TestTheREADMEListsTheTargets(t *testing.T) {
+	makefile, err1 := os.ReadFile("Makefile")
+	readme, err2 := os.ReadFile("README.md")
+	targets := target.FindAllStringSubmatch(string(makefile), -1)
+	if err := errors.Join(err1, err2); err != nil || len(targets) == 0 {
+		t.Fatal("there are no targets: ", err)
+	}
+	for _, m := range targets {
+		if line := fmt.Sprintf("  %-13s %s\n", m[1], m[2]); !strings.Contains(string(readme), line) {
+			t.Errorf("the README doesn't say %q", line)
 		}
 	}
 }

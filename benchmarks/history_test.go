@@ -2,9 +2,7 @@ package benchmarks
 
 import (
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -71,37 +69,14 @@ func BenchmarkLookBack(b *testing.B) {
 	p.close()
 	s.until(b, s.stockTaken)
 	ended := time.Now().UnixMilli()
-	s.look(fmt.Sprintf("/v1/inventory/hot?at=%d", ended)) // waits for the history
+	s.await(fmt.Sprintf("/v1/inventory/hot?at=%d", ended)) // waits for the history
 	var took []time.Duration
 	for b.Loop() {
 		from := time.Now()
-		s.look(fmt.Sprintf("/v1/inventory/hot?at=%d", began+200+rand.Int64N(ended-began-200)))
+		s.await(fmt.Sprintf("/v1/inventory/hot?at=%d", began+200+rand.Int64N(ended-began-200)))
 		took = append(took, time.Since(from))
 	}
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-us")
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-us")
-}
-
-// look reads a path until it is there.
-func (s *shop) look(path string) {
-	for range 30 {
-		r, err := http.NewRequestWithContext(s.Context(), http.MethodGet, s.url+path, http.NoBody)
-		if err != nil {
-			s.Fatal(err)
-		}
-		a, err := s.http.Do(r)
-		if err != nil {
-			s.Fatal(err)
-		}
-		text, _ := io.ReadAll(a.Body)
-		_ = a.Body.Close()
-		switch a.StatusCode {
-		case http.StatusOK:
-			return
-		case http.StatusServiceUnavailable: // it waits for some seconds by itself
-			continue
-		}
-		s.Fatalf("%s is answered with %d %s", path, a.StatusCode, text)
-	}
 }

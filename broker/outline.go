@@ -44,7 +44,7 @@ func openOutline(dir, work string, l *lock, o options) (*Embedded, error) {
 	if transactions { // the batches alone tell what became of them
 		return openPrepared(data, l, o)
 	}
-	outline, err := os.MkdirTemp(work, "outline-")
+	outline, err := os.MkdirTemp(work, "stockflow-outline-")
 	if err != nil {
 		return nil, fmt.Errorf("make room for the outline of a log: %w", err)
 	}

@@ -3,7 +3,6 @@ package replay
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -70,8 +69,12 @@ func (r *reading) take(key string, version int64, body []byte) error {
 	}
 	p := r.part(r.machine, key)
 	if key <= r.most { // lists are in the order of their keys, so no other can be there already
-		if before, err := p.rows.get(kindServed, key); err != nil || before != nil {
-			return errors.Join(err, p.misserved(Difference{Key: key, Problem: "HTTP lists it twice"}, body))
+		before, err := p.rows.get(kindServed, key)
+		if err != nil {
+			return err
+		}
+		if before != nil {
+			return p.misserved(Difference{Key: key, Problem: "HTTP lists it twice"}, body)
 		}
 	}
 	r.most = max(r.most, key)
