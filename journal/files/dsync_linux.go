@@ -1,0 +1,6 @@
+package files
+
+import "syscall"
+
+// nativeDSync is the flag that makes writes synchronous.
+const nativeDSync = syscall.O_DSYNC
