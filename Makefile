@@ -8,11 +8,13 @@ TORTURE := go test -tags torture -count 1 -timeout 0 -v ./torture
 
 FUZZTIME ?= 20s
 KILLS    ?= 30
+CUTS     ?= 10000
 TIMES    ?= 20
 MINUTES  ?= 60
 SEED     ?= 0
 CLIENTS  ?= 8
 BENCH    ?= .
+ORDERS   ?= 1000000
 INVOICES ?= 0
 LEADERS  ?= 10
 DOWN     ?= 1m
@@ -20,7 +22,7 @@ DATA     ?= ./data
 HTTP     ?= 127.0.0.1:8080
 
 .DEFAULT_GOAL := check
-.PHONY: help check format lint test test-browser month faults disk sim race fuzz torture torture-flaws stale soak test-kafka generate bench run
+.PHONY: help check format lint test test-browser month faults disk sim power race fuzz torture torture-flaws stale soak test-kafka test-clients generate bench growth run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +51,11 @@ faults: ## run everything on brokers that fail, and again with flaws that must b
 sim: ## simulate the protocol in memory, SEEDS=2000 runs with every kind of failure; SEED=n repeats one and prints it
 	go test -count 1 -v -timeout 30m -run 'TestSimulation$$' ./engine -seeds $(or $(SEEDS),2000) -seed $(SEED)
 
+power: ## cut the power CUTS times under the journal, ENGINE times under the engine, CUTS/100 times under the program; let disks fail
+	go test -count 1 -v -timeout 60m -run 'TestPower' ./journal -cuts $(CUTS)
+	go test -count 1 -v -timeout 60m -run 'TestPower' ./engine -cuts $(or $(ENGINE),$(CUTS))
+	go test -count 1 -v -timeout 60m -run 'TestPower$$|TestTroubleWithTheDisk$$' ./cli -cuts $$(($(CUTS) / 100))
+
 month: ## play the whole month of real orders, and 10,000 writes each followed by a read; the tests have a part of both
 	STOCKFLOW_REQUIRE=data go test -count 1 -v -timeout 30m -run 'TestAMonth|TestAReadAfterAWriteIsNeverStale' ./cli -invoices 0 -writes 10000
 
@@ -65,7 +72,7 @@ torture: ## kill Stockflow under load KILLS times and audit what is left; SEED=n
 	$(TORTURE) -run 'TestTorture$$' -kills $(KILLS) -seed $(SEED) -clients $(CLIENTS)
 
 torture-flaws: ## the same with programs that lack a part of the protocol each, which the audit has to find
-	$(TORTURE) -run 'TestFlaws$$|TestStaleOwnersAreFound$$' -times $(TIMES) -seed $(SEED)
+	$(TORTURE) -run 'TestJournalFlaws$$|TestEngineFlaws$$|TestStaleOwnersAreFound$$' -times $(TIMES) -seed $(SEED)
 
 stale: ## stop one of two instances for twice its session TIMES times, and audit what is left
 	$(TORTURE) -run 'TestStaleOwners$$' -times $(TIMES) -seed $(SEED)
@@ -77,15 +84,25 @@ test-kafka: ## try it on Apache Kafka, which Maven fetches: INVOICES of the mont
 	@command -v kcat >/dev/null || { apt-get update -qq && apt-get install -y --no-install-recommends kcat; }
 	npm ci --prefix examples/express-producer --no-audit --no-fund
 	mvn -q -B -f stand/kafka process-resources
-	STOCKFLOW_REQUIRE=kafka go test -count 1 -v -timeout 10m ./stand/kafka
+	STOCKFLOW_REQUIRE=kafka go test -count 1 -v -timeout 10m -run 'Kafka|TestThree|TestWithZooKeeper' ./stand/kafka ./broker
 	STOCKFLOW_REQUIRE=kafka,data,kcat,node go test -count 1 -v -timeout 30m -run 'TestOn(ThreeBrokers|ZooKeeper|ASecuredKafka)' ./cli -invoices $(INVOICES)
 	STOCKFLOW_REQUIRE=kafka $(TORTURE) -timeout 20m -run 'TestOnKafka$$' -kills $(KILLS) -leaders $(LEADERS) -down $(DOWN) -seed $(SEED)
+
+test-clients: ## try the Kafka port with kcat, kafkajs, librdkafka and the Java client, which apt, npm, pip and Maven fetch
+	@command -v kcat >/dev/null || { apt-get update -qq && apt-get install -y --no-install-recommends kcat; }
+	npm ci --prefix kafkaport/testdata/clients/kafkajs --no-audit --no-fund
+	mvn -q -B -f kafkaport/testdata/clients/java process-resources
+	python3 -m pip install -q --target kafkaport/testdata/clients/python/target -r kafkaport/testdata/clients/python/requirements.txt
+	STOCKFLOW_REQUIRE=kcat,kafkajs,java,python go test -count 1 -v -timeout 15m -run 'TestClients|TestKcat|TestJava' ./kafkaport
 
 generate: ## write again what is generated
 	go generate ./...
 
 bench: ## measure; BENCH=name picks some
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+growth: ## place ORDERS=1000000 orders: memory, disk, and how long a start takes, after a kill and without stores too
+	go test -count 1 -timeout 0 -run '^$$' -bench 'Growth$$' -benchtime 1x ./benchmarks -orders $(ORDERS)
 
 run: ## start Stockflow; HTTP=host:port and DATA=directory change where
 	go run . serve --http $(HTTP) --data $(DATA)

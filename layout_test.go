@@ -21,7 +21,7 @@ import (
 // may not be called. processors/doc.go says why the layers are as they are.
 
 // layers are the house from its roof down. A package imports only what stands below it.
-var layers = []string{"torture", "benchmarks", "stand", ".", "cli", "load", "progress", "api", "replay", "mail", "views", "processors", "engine", "broker", "codecs", machines}
+var layers = []string{"torture", "benchmarks", "stand", ".", "cli", "load", "progress", "api", "replay", "mail", "deadletters", "views", "processors", "engine", "kafkaport", "move", "broker", "journal", "codecs", machines}
 
 // machines is the lowest layer: the packages below processors.
 const machines = "processors/*"

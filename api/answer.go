@@ -12,7 +12,7 @@ type endpoint func(*http.Request) (reply, error)
 // reply is a success.
 type reply struct {
 	status int
-	header map[string]string
+	header headers
 	body   any // to be written as JSON, if it is not selfServed
 }
 
@@ -20,6 +20,21 @@ type reply struct {
 type selfServed interface {
 	serve(http.ResponseWriter, *http.Request)
 }
+
+// headers are those of an answer that are its own.
+type headers []struct{ name, value string }
+
+func (hs headers) set(h http.Header) {
+	for _, own := range hs {
+		h.Set(own.name, own.value)
+	}
+}
+
+// These are the same in all answers; nobody changes them.
+var (
+	noStore = []string{"no-store"}
+	noSniff = []string{"nosniff"}
+)
 
 // answer writes what e returns.
 func (s *Server) answer(e endpoint) http.Handler {
@@ -52,19 +67,16 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *fault) {
 }
 
 // write writes an answer in one piece. Its error is that of a client that has gone: there is nobody to tell.
-func write(w http.ResponseWriter, status int, contentType string, header map[string]string, body any) {
+func write(w http.ResponseWriter, status int, contentType string, more headers, body any) {
 	text, err := json.Marshal(body)
 	if err != nil { // only strings, numbers and lists are ever written
 		panic(err)
 	}
 	h := w.Header()
-	for name, value := range header {
-		h.Set(name, value)
-	}
+	more.set(h)
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(text)+1))
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
 	w.WriteHeader(status)
 	_, _ = w.Write(append(text, '\n'))
 }

@@ -81,11 +81,11 @@ func (cs *connections) forget(c *connection) {
 	}
 }
 
-// work says that a request is being answered, until done is called.
-func (cs *connections) work(ctx context.Context) (done func()) {
+// work says that a request is being answered, and returns its connection for rest, nil if it isn't kept.
+func (cs *connections) work(ctx context.Context) *connection {
 	c, ok := ctx.Value(connectionKey{}).(*connection)
 	if !ok {
-		return func() {}
+		return nil
 	}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -93,11 +93,17 @@ func (cs *connections) work(ctx context.Context) (done func()) {
 		cs.quiet.Remove(c.quiet)
 		c.quiet = nil
 	}
-	return func() {
-		cs.mu.Lock()
-		defer cs.mu.Unlock()
-		if cs.all[c.conn] == c {
-			c.quiet = cs.quiet.PushBack(c)
-		}
+	return c
+}
+
+// rest says that the request is answered that c was working for. nil is none.
+func (cs *connections) rest(c *connection) {
+	if c == nil {
+		return
+	}
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.all[c.conn] == c {
+		c.quiet = cs.quiet.PushBack(c)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,11 +19,13 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"go.yaml.in/yaml/v4"
 
 	"stockflow/cli"
+	"stockflow/journal"
+	"stockflow/journal/files/powercut"
 	"stockflow/processors"
+	"stockflow/stand/fake"
 )
 
 // contract holds requests and answers against openapi.yaml, on their way between a test and a server. What the document
@@ -229,16 +232,8 @@ func TestDeadLettersAreAsTheDocumentHasThem(t *testing.T) {
 	h := newHouse(t)
 	c := newContract(t)
 	h.client.Transport = c
-	client, err := h.server.Embedded().Connection().Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
 	for _, value := range []string{`{"placed":{"lines":[{"sku":"lamp"}]}}`, "\xff"} {
-		poison := &kgo.Record{Topic: processors.OrderEvents, Key: []byte("o-1"), Value: []byte(value)}
-		if err := client.ProduceSync(t.Context(), poison).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		h.write(processors.OrderEvents, "o-1", []byte(value))
 	}
 	// Both are letters once what comes behind them in their partition is decided.
 	h.want("POST", "/v1/orders", `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":1}]}`, 201)
@@ -270,15 +265,46 @@ func TestAnswersInBadTimesAreAsTheDocumentHasThem(t *testing.T) {
 		}
 	}
 	stop()
-	h, stop = settle(t, dir)
-	defer stop()
-	if err := h.server.Embedded().Close(); err != nil {
-		t.Fatal(err)
+	c.saw("GET /v1/inventory/{sku} 410", "GET /v1/dead-letters 429")
+}
+
+// What can't be written or read any more is as the document has it: with a journal that is broken, and with brokers that
+// are gone.
+func TestAnswersWithoutALogAreAsTheDocumentHasThem(t *testing.T) {
+	t.Parallel()
+	disk, kafka := powercut.New(), fake.Open(t)
+	for name, c := range map[string]struct {
+		serve cli.Serve
+		end   func()
+	}{
+		"journal": {cli.Serve{}.OnJournal(journal.Options{Files: disk, TailBytes: tailBytes}), func() {
+			disk.Inject(func(op powercut.Operation) (f powercut.Fault) {
+				if op.Kind.Changes() && strings.Contains(op.Name, "tail-") {
+					f.Err = errors.New("input/output error")
+				}
+				return f
+			})
+		}},
+		"kafka": {cli.Serve{Brokers: kafka.Brokers()}, kafka.Close},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.serve.Data = t.TempDir()
+			h, stop := settled(t, c.serve)
+			defer stop()
+			h.client.Transport = newContract(t)
+			c.end()
+			h.until(func() (bool, string) { // what is under way when the log goes may have got there
+				a := h.send("POST", "/v1/orders", `{"lines":[{"sku":"lamp","quantity":1}]}`)
+				return a.field("code") == "log_unreachable", a.text
+			})
+			h.want("GET", "/readyz", "", 503)
+			h.want("GET", "/v1/system", "", 200)
+			if name == "kafka" {
+				h.want("GET", "/v1/dead-letters", "", 503, "code=log_unreachable")
+			}
+		})
 	}
-	h.client.Transport = c
-	h.want("GET", "/v1/dead-letters", "", 503, "code=log_unreachable")
-	h.want("POST", "/v1/orders", `{"lines":[{"sku":"lamp","quantity":1}]}`, 503)
-	c.saw("GET /v1/inventory/{sku} 410", "GET /v1/dead-letters 429", "GET /v1/dead-letters 503", "POST /v1/orders 503")
 }
 
 // A client that begins with the document's examples is understood.

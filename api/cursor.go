@@ -6,7 +6,7 @@ import (
 
 // A cursor says which list it is of, with all that was asked of the list, and the key after which it goes on. That is
 // all: nothing is kept for it anywhere, so it is good for ever, and over restarts. It carries a code as a token does, so
-// that a damaged one is not taken for another place in the list.
+// that a damaged one is not taken for another place in the list. Keys stay where they are when logs are moved, so those of before are good too.
 
 // listName stands for a list and what was asked of it.
 type listName [8]byte

@@ -2,12 +2,10 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -48,7 +46,7 @@ func (sh shelf[S]) where(key string) string { return sh.path + url.PathEscape(ke
 // command is a message for the machine that keeps a row.
 type command struct {
 	output engine.Output
-	again  string // how to find out whether it was done, if that is not known; a sentence or two
+	again  func(key string) string // how to find out whether it was done, if that is not known; a sentence or two
 }
 
 // output writes down an event for the log whose events encode knows.
@@ -86,9 +84,9 @@ func decide[S any](ctx context.Context, s *Server, sh shelf[S], c command, v ver
 	switch {
 	case errors.Is(err, errOpen):
 		where := sh.where(c.output.Key)
-		return reply{http.StatusAccepted, map[string]string{"Location": where}, accepted{"accepted", where}}, nil
+		return reply{http.StatusAccepted, headers{{"Location", where}}, accepted{"accepted", where}}, nil
 	case errors.Is(err, views.ErrOverrun):
-		return reply{}, unknown(c.again, err)
+		return reply{}, unknown(c.again(c.output.Key), err)
 	case err != nil:
 		return reply{}, err
 	}
@@ -138,31 +136,44 @@ func open(err error) error {
 // emit puts a command on its log.
 func (s *Server) emit(ctx context.Context, c command) (engine.Position, error) {
 	at, err := s.emitter.Emit(ctx, c.output, c.event(ctx)...)
-	log := s.log.With("log", c.output.Log, "key", c.output.Key, "type", c.output.Type)
 	switch {
 	case errors.Is(err, engine.ErrUnknown):
-		log.Warn("a command was not acknowledged", "error", err)
-		return at, unknown(c.again, err)
+		s.logOf(c).Warn("a command was not acknowledged", "error", err)
+		return at, unknown(c.again(c.output.Key), err)
 	case err != nil:
-		s.unwritten.warn(log, "commands were not written", err)
+		s.unwritten.warn(s.logOf(c), "commands were not written", err)
 		return at, err
 	}
 	s.land(ctx, c.output, at)
-	log.Debug("a command was written", "partition", at.Partition, "offset", at.Offset)
+	if s.log.Enabled(ctx, slog.LevelDebug) {
+		s.logOf(c).Debug("a command was written", "partition", at.Partition, "offset", at.Offset)
+	}
 	return at, nil
 }
+
+// logOf returns a logger that names a command.
+func (s *Server) logOf(c command) *slog.Logger {
+	return s.log.With("log", c.output.Log, "key", c.output.Key, "type", c.output.Type)
+}
+
+// What the headers of all commands say; nobody changes it.
+var (
+	specVersion = []byte(codecs.SpecVersion)
+	source      = []byte("/stockflow/api")
+	contentType = []byte(codecs.ContentTypeProtobuf)
+)
 
 // event are the headers that make a command a CloudEvent. Nothing depends on them: its time is for information, and
 // machines go by the log's.
 func (c command) event(ctx context.Context) []codecs.Header {
-	headers := []codecs.Header{
-		{Key: codecs.HeaderSpecVersion, Value: []byte(codecs.SpecVersion)},
-		{Key: codecs.HeaderID, Value: []byte(strings.ToLower(rand.Text()))},
-		{Key: codecs.HeaderSource, Value: []byte("/stockflow/api")},
-		{Key: codecs.HeaderType, Value: []byte("stockflow." + c.output.Type)},
-		{Key: codecs.HeaderTime, Value: []byte(time.Now().UTC().Format(time.RFC3339Nano))},
-		{Key: codecs.HeaderContentType, Value: []byte(codecs.ContentTypeProtobuf)},
-	}
+	headers := append(make([]codecs.Header, 0, 7),
+		codecs.Header{Key: codecs.HeaderSpecVersion, Value: specVersion},
+		codecs.Header{Key: codecs.HeaderID, Value: []byte(randomID())},
+		codecs.Header{Key: codecs.HeaderSource, Value: source},
+		codecs.Header{Key: codecs.HeaderType, Value: []byte("stockflow." + c.output.Type)},
+		codecs.Header{Key: codecs.HeaderTime, Value: time.Now().UTC().AppendFormat(nil, time.RFC3339Nano)},
+		codecs.Header{Key: codecs.HeaderContentType, Value: contentType},
+	)
 	if l, ok := ctx.Value(landedKey{}).(*landed); ok && l.trace != "" {
 		headers = append(headers, codecs.Header{Key: codecs.HeaderTraceParent, Value: []byte(l.trace)})
 	}

@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"stockflow/cli"
+	"stockflow/journal"
+	"stockflow/journal/files/powercut"
 )
 
 func TestAnOrderGoesFromReceiptToDelivery(t *testing.T) {
@@ -194,13 +193,11 @@ func TestAConflictThatCanBeSeenIsOne(t *testing.T) {
 	}
 }
 
-// What the log has not acknowledged is no success, and no failure either.
-func TestASilentLogLeavesTheOutcomeUnknown(t *testing.T) {
-	h := newHouse(t)
-	h.server.Embedded().Cluster().ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		h.server.Embedded().Cluster().KeepControl()
-		return nil, errors.New("silent"), true
-	})
+// What the disk has not acknowledged is no success, and no failure either; and until it is there nobody sees it.
+func TestASilentDiskLeavesTheOutcomeUnknown(t *testing.T) {
+	t.Parallel()
+	h, hang := onDisk(t)
+	goOn := hang()
 	for path, body := range map[string]string{
 		"/v1/orders":                  `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":2}]}`,
 		"/v1/inventory/lamp/receipts": `{"quantity":1}`,
@@ -211,6 +208,70 @@ func TestASilentLogLeavesTheOutcomeUnknown(t *testing.T) {
 		}
 	}
 	h.want("GET", "/v1/orders/o-1", "", 404)
+	h.want("GET", "/readyz", "", 503)
+	if problem := h.system()["problem"]; problem == nil {
+		t.Error("the system doesn't say that the disk is silent")
+	}
+	goOn()
+	h.until(func() (bool, string) {
+		a := h.send("GET", "/v1/orders/o-1", "")
+		return a.status == 200, a.text
+	})
+	h.until(func() (bool, string) { return h.system()["problem"] == nil, "with a problem" })
+}
+
+// A full disk refuses what is written, by name, and takes it again when there is room.
+func TestAFullDiskIsToldByName(t *testing.T) {
+	t.Parallel()
+	disk := powercut.New()
+	disk.SetFree(1 << 30)
+	h, stop := settled(t, cli.Serve{Data: t.TempDir()}.OnJournal(journal.Options{Files: disk, TailBytes: tailBytes, Reserve: 64 << 20}))
+	defer stop()
+	h.client.Transport = newContract(t)
+	order := `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":2}]}`
+	disk.SetFree(32 << 20)
+	h.until(func() (bool, string) {
+		a := h.send("POST", "/v1/orders", order)
+		return a.status == 503, fmt.Sprint(a.status, " ", a.text)
+	})
+	h.want("GET", "/readyz", "", 503)
+	a := h.send("POST", "/v1/orders", `{"order_id":"o-2","lines":[{"sku":"lamp","quantity":2}]}`)
+	if a.status != 503 || a.field("code") != "disk_full" || a.header.Get("Retry-After") == "" {
+		t.Errorf("the answer is %d %s", a.status, a.text)
+	}
+	disk.SetFree(1 << 30)
+	h.want("POST", "/v1/orders", order, 201)
+	h.want("GET", "/v1/orders/o-2", "", 404)
+}
+
+// tailBytes is the size of a tail file on a disk in memory, which is slow to fill.
+const tailBytes = 1 << 20
+
+// onDisk returns a house on a disk in memory. hang keeps its journal from being written, until goOn is called.
+func onDisk(t *testing.T) (h *house, hang func() (goOn func())) {
+	t.Helper()
+	disk := powercut.New()
+	h, stop := settled(t, cli.Serve{Data: t.TempDir()}.OnJournal(journal.Options{Files: disk, TailBytes: tailBytes, Silence: 2 * time.Second}))
+	t.Cleanup(stop)
+	return h, func() func() {
+		held := make(chan powercut.Fault)
+		disk.Inject(func(op powercut.Operation) (f powercut.Fault) {
+			if op.Kind.Changes() && strings.Contains(op.Name, "tail-") {
+				f.Until = held
+			}
+			return f
+		})
+		goOn := sync.OnceFunc(func() { disk.Inject(nil); close(held) })
+		t.Cleanup(goOn)
+		return goOn
+	}
+}
+
+// system returns what the system says of its journal.
+func (h *house) system() map[string]any {
+	h.t.Helper()
+	j, _ := h.want("GET", "/v1/system", "", 200).json["journal"].(map[string]any)
+	return j
 }
 
 // BenchmarkOrder is the time that a client waits for the outcome of an order.

@@ -106,6 +106,9 @@ func (s *Server) readEvents(r *http.Request) (subscription, error) {
 	case len(given) > 1:
 		idErr = codecs.Invalid{{Field: lastEventHeader, Problem: "is given twice"}}
 	case len(given) == 1 && given[0] != "" && tableErr == nil: // a browser that has no id yet may send an empty one
+		if _, err := parseEventID(s.former, table, given[0]); err == nil {
+			return sub, expiredEvents(nil)
+		}
 		sub.after, idErr = parseEventID(s.realm, table, given[0])
 	}
 	return sub, merge(nil, tableErr, idErr)
@@ -160,12 +163,17 @@ func (s *Server) events(ctx context.Context, sub subscription) (reply, error) {
 	reader, err := s.streams.tables[sub.table].Open(ctx, sub.after)
 	switch {
 	case errors.Is(err, views.ErrGone):
-		return reply{}, &fault{code: "events_expired", cause: err,
-			detail: "The changelog does not have what follows this id. Read the rows, and begin without Last-Event-ID."}
+		return reply{}, expiredEvents(err)
 	case err != nil:
 		return reply{}, lost(ctx, err)
 	}
 	return reply{status: http.StatusOK, body: &stream{Server: s, table: sub.table, reader: reader, next: reader.Position()}}, nil
+}
+
+// expiredEvents is the fault of an id after which the changelog can't be read on.
+func expiredEvents(cause error) *fault {
+	return &fault{code: "events_expired", cause: cause,
+		detail: "The changelog does not have what follows this id. Read the rows, and begin without Last-Event-ID."}
 }
 
 // lost tells a table that can't be read from a broker that can't be asked.
@@ -173,7 +181,7 @@ func lost(ctx context.Context, err error) error {
 	if errors.As(err, new(*views.ErrRecovering)) || ctx.Err() != nil {
 		return err
 	}
-	return &fault{code: "log_unreachable", cause: err, header: map[string]string{"Retry-After": soon}, detail: "Try again later."}
+	return &fault{code: "log_unreachable", cause: err, header: later, detail: "Try again later."}
 }
 
 // stream is an answer that goes on until its reader leaves, is too slow, or the server stops.

@@ -16,6 +16,7 @@ import (
 	"stockflow/broker"
 	"stockflow/processors"
 	"stockflow/processors/inventory"
+	"stockflow/stand/fake"
 )
 
 func TestAStreamShowsRowsAsTheirGETDoes(t *testing.T) {
@@ -202,13 +203,17 @@ func TestRequestsForStreamsThatCanNotBeServed(t *testing.T) {
 }
 
 func TestAnIDWhoseChangesHaveExpiredIsGone(t *testing.T) {
-	g := newGallery(t, nil)
+	conn := broker.Connection{Brokers: fake.Open(t).Brokers()}
+	g := newGalleryOn(t, conn, nil)
 	id := g.ear("inventory", "").last
 	g.write("lamp", known)
 	g.write("lamp", known)
+	client, err := conn.Client()
+	must(t, err)
+	defer client.Close()
 	cut := kadm.Offsets{}
-	cut.Add(kadm.Offset{Topic: processors.InventoryTable, Partition: broker.Partition([]byte("lamp"), 3), At: 1})
-	_, err := kadm.NewClient(g.producer).DeleteRecords(t.Context(), cut)
+	cut.Add(kadm.Offset{Topic: processors.InventoryTable, Partition: broker.Partition([]byte("lamp"), galleryPartitions), At: 1})
+	_, err = kadm.NewClient(client).DeleteRecords(t.Context(), cut)
 	must(t, err)
 	wantProblem(t, g.send("GET", "/v1/events?table=inventory", "", "Last-Event-ID: "+id), 410, "events_expired")
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -15,18 +14,25 @@ import (
 
 // form reads a JSON body, one value after the other, and remembers everything that is wrong with it, so that a
 // client learns of all bad fields at once. encoding/json alone would stop at the first, take a field that is given
-// twice, and not tell 1.5 from "x".
+// twice, and not tell 1.5 from "x". What it reads is known to be JSON, so it looks for no faults of that kind.
 type form struct {
-	dec   *json.Decoder
-	bad   codecs.Invalid
-	fault error // why there is no more to read: the body is no JSON
+	left []byte // of the body
+	path []byte // of the value that is read, as in lines[0].sku
+	bad  codecs.Invalid
 }
 
-// field reads the value that comes next in a form, which is called path.
-type field func(f *form, path string)
+// field is what the value that comes next in a form is read into. null is as good as no field: many clients write it for
+// one.
+type field interface{ read(f *form) }
 
-// fields are the fields that an object may have, by name.
-type fields map[string]field
+// fields are the fields that an object may have.
+type fields []struct {
+	name string
+	into field
+}
+
+// usualPath is for how many bytes of a path there is room at first.
+const usualPath = 64
 
 // maxBad is how many bad fields are told of; more would only help to fill the line.
 const maxBad = 100
@@ -41,179 +47,182 @@ func fill(body []byte, fs fields) (codecs.Invalid, error) {
 	if !utf8.Valid(body) {
 		return nil, &fault{code: "bad_json", detail: "The body is not UTF-8."}
 	}
-	f := &form{dec: json.NewDecoder(bytes.NewReader(body))}
-	f.dec.UseNumber()
-	if f.next() != json.Delim('{') && f.fault == nil {
-		return nil, &fault{code: "bad_json", detail: "The body must be a JSON object."}
+	if !json.Valid(body) || bytes.TrimSpace(body)[0] != '{' {
+		if err := breakOf(body); err != nil {
+			return nil, err
+		}
 	}
-	f.fields("", fs)
-	f.end()
-	if f.fault != nil {
-		return nil, &fault{code: "bad_json", detail: fmt.Sprintf("The body is not JSON: %v, at byte %d.", f.fault, f.dec.InputOffset())}
-	}
+	f := form{left: body, path: make([]byte, 0, usualPath)}
+	fs.read(&f)
 	return f.bad, nil
 }
 
-// next returns the token that comes next, and nil at null and behind a fault.
-func (f *form) next() json.Token {
-	if f.fault != nil {
-		return nil
+// breakOf says where a body stops to be one JSON object. It returns nil for an object that is nested deeper than
+// json.Valid follows.
+func breakOf(body []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	token, err := dec.Token()
+	if err == nil && token != json.Delim('{') {
+		return &fault{code: "bad_json", detail: "The body must be a JSON object."}
 	}
-	token, err := f.dec.Token()
+	for depth := 1; err == nil && depth > 0; depth += step(token) {
+		token, err = dec.Token()
+	}
 	if errors.Is(err, io.EOF) {
 		err = errors.New("it ends too early")
+	} else if err == nil {
+		if _, end := dec.Token(); !errors.Is(end, io.EOF) {
+			err = errors.New("something follows the object")
+		}
 	}
-	f.fault = err
+	if err == nil {
+		return nil
+	}
+	return &fault{code: "bad_json", detail: fmt.Sprintf("The body is not JSON: %v, at byte %d.", err, dec.InputOffset())}
+}
+
+// step is how much deeper a token leads.
+func step(token json.Token) int {
+	switch token {
+	case json.Delim('{'), json.Delim('['):
+		return 1
+	case json.Delim('}'), json.Delim(']'):
+		return -1
+	}
+	return 0
+}
+
+// next takes the token that comes next: a bracket, or a whole string, number or word.
+func (f *form) next() []byte {
+	f.toToken()
+	n := 1
+	switch f.left[0] {
+	case '{', '}', '[', ']':
+	case '"':
+		for ; f.left[n] != '"'; n++ {
+			if f.left[n] == '\\' {
+				n++ // what is escaped ends nothing
+			}
+		}
+		n++
+	default:
+		for !isBetween(f.left[n]) && f.left[n] != '}' && f.left[n] != ']' {
+			n++
+		}
+	}
+	token := f.left[:n]
+	f.left = f.left[n:]
 	return token
 }
 
-// end expects the body to be over.
-func (f *form) end() {
-	if f.fault != nil {
-		return
+// unquoted returns what a JSON string says.
+func unquoted(token []byte) []byte {
+	if bytes.IndexByte(token, '\\') < 0 {
+		return token[1 : len(token)-1]
 	}
-	if _, err := f.dec.Token(); !errors.Is(err, io.EOF) {
-		f.fault = errors.New("something follows the object")
+	var s string
+	_ = json.Unmarshal(token, &s) // it is a string
+	return []byte(s)
+}
+
+// toToken skips what stands between two tokens.
+func (f *form) toToken() {
+	for isBetween(f.left[0]) {
+		f.left = f.left[1:]
 	}
 }
 
-func (f *form) more() bool { return f.fault == nil && f.dec.More() }
-
-func (f *form) wrong(path, format string, args ...any) {
-	if len(f.bad) < maxBad {
-		f.bad = append(f.bad, codecs.FieldError{Field: path, Problem: fmt.Sprintf(format, args...)})
-	}
+// isBetween reports whether a character of JSON stands between tokens, and is none.
+func isBetween(c byte) bool {
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == ',' || c == ':'
 }
 
-// fields reads what is left of an object whose brace has been read.
-func (f *form) fields(path string, fs fields) {
-	given := map[string]bool{}
-	for f.more() {
-		name, _ := f.next().(string)
-		at := below(path, name)
-		read, known := fs[name]
-		switch {
-		case !known:
-			f.wrong(at, "is not a field of this request")
-			f.skip(f.next())
-		case given[name]:
-			f.wrong(at, "is given twice")
-			f.skip(f.next())
-		default:
-			read(f, at)
-		}
-		given[name] = true
-	}
-	f.next() // the brace
-}
-
-// below names a field of the object at path. A name may be anything a sender wrote, so it is cut.
-func below(path, name string) string {
-	const most = 64
-	if r := []rune(name); len(r) > most {
-		name = string(r[:most]) + "..."
-	}
-	if path == "" {
-		return name
-	}
-	return path + "." + name
+// more reports whether the object or list that is read goes on.
+func (f *form) more() bool {
+	f.toToken()
+	return f.left[0] != '}' && f.left[0] != ']'
 }
 
 // skip reads the rest of the value that token begins.
-func (f *form) skip(token json.Token) {
+func (f *form) skip(token []byte) {
 	for depth := 0; ; token = f.next() {
-		switch token {
-		case json.Delim('{'), json.Delim('['):
+		switch token[0] {
+		case '{', '[':
 			depth++
-		case json.Delim('}'), json.Delim(']'):
+		case '}', ']':
 			depth--
 		}
-		if depth <= 0 || f.fault != nil {
+		if depth == 0 {
 			return
 		}
 	}
 }
 
-// text reads a string into s. null is as good as no field, here and below: many clients write it for one.
-func text(s *string) field {
-	return func(f *form, path string) { f.text(s, path) }
-}
-
-// name reads a string that is not empty into s. A sender that lost its own id must not be given a new one each time it
-// tries.
-func name(s *string) field {
-	return func(f *form, path string) {
-		if given := f.text(s, path); given && *s == "" {
-			f.wrong(path, "is empty")
-		}
+// wrong says what is wrong with the value that is read.
+func (f *form) wrong(problem string) {
+	if len(f.bad) < maxBad {
+		f.bad = append(f.bad, codecs.FieldError{Field: string(f.path), Problem: problem})
 	}
 }
 
-// text reports whether a string was there.
-func (f *form) text(s *string, path string) bool {
-	switch v := f.next().(type) {
-	case nil:
-		return false
-	case string:
-		if *s = v; strings.ContainsRune(v, utf8.RuneError) {
-			f.wrong(path, "holds a character that Unicode does not have")
-		}
-		return true
-	default:
-		f.wrong(path, "must be text")
-		f.skip(v)
-		return false
+// begin takes a bracket, and reports whether one was there. Another value is skipped, and wrong unless it is null.
+func (f *form) begin(bracket byte, problem string) bool {
+	token := f.next()
+	if token[0] != bracket && token[0] != 'n' {
+		f.wrong(problem)
+		f.skip(token)
 	}
+	return token[0] == bracket
 }
 
-// whole reads a number without fraction into n.
-func whole(n *int64) field {
-	return func(f *form, path string) {
-		switch v := f.next().(type) {
-		case nil:
-		case json.Number:
-			var err error
-			if *n, err = strconv.ParseInt(v.String(), 10, 64); errors.Is(err, strconv.ErrRange) {
-				f.wrong(path, "is out of range")
-			} else if err != nil {
-				f.wrong(path, "must be a whole number, without fraction or exponent")
-			}
+// read reads an object.
+func (fs fields) read(f *form) {
+	if !f.begin('{', "must be an object") {
+		return
+	}
+	outer := len(f.path)
+	given := make([]bool, len(fs))
+	for f.more() {
+		name := unquoted(f.next())
+		f.path = below(f.path, name)
+		switch i := fs.find(name); {
+		case i < 0:
+			f.wrong("is not a field of this request")
+			f.skip(f.next())
+		case given[i]:
+			f.wrong("is given twice")
+			f.skip(f.next())
 		default:
-			f.wrong(path, "must be a whole number")
-			f.skip(v)
+			given[i] = true
+			fs[i].into.read(f)
 		}
+		f.path = f.path[:outer]
 	}
+	f.next() // the brace
 }
 
-// object reads an object with the given fields.
-func object(fs fields) field {
-	return func(f *form, path string) {
-		switch v := f.next(); v {
-		case nil:
-		case json.Delim('{'):
-			f.fields(path, fs)
-		default:
-			f.wrong(path, "must be an object")
-			f.skip(v)
+// find returns which field has a name, -1 if none.
+func (fs fields) find(name []byte) int {
+	for i := range fs {
+		if fs[i].name == string(name) {
+			return i
 		}
 	}
+	return -1
 }
 
-// list reads a list; each is called for each of its elements, and returns how to read it.
-func list(each func() field) field {
-	return func(f *form, path string) {
-		switch v := f.next(); v {
-		case nil:
-		case json.Delim('['):
-			for i := 0; f.more(); i++ {
-				each()(f, fmt.Sprintf("%s[%d]", path, i))
-			}
-			f.next() // the bracket
-		default:
-			f.wrong(path, "must be a list")
-			f.skip(v)
-		}
+// below appends to the path of an object the name of one of its fields. A name may be anything a sender wrote, so it is
+// cut.
+func below(path, name []byte) []byte {
+	const most = 64
+	if len(path) > 0 {
+		path = append(path, '.')
 	}
+	if utf8.RuneCount(name) <= most {
+		return append(path, name...)
+	}
+	return append(path, string([]rune(string(name))[:most])+"..."...)
 }
 
 // merge adds to what is wrong with the form of a body what is wrong with its content, but for fields that could not
@@ -222,8 +231,11 @@ func list(each func() field) field {
 func merge(form codecs.Invalid, content ...error) error {
 	all := form
 	for _, err := range content {
+		if err == nil {
+			continue
+		}
 		var more codecs.Invalid
-		if err != nil && !errors.As(err, &more) {
+		if !errors.As(err, &more) {
 			return err
 		}
 		for _, m := range more {

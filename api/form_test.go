@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"stockflow/codecs"
 	"stockflow/processors/order"
@@ -14,13 +15,12 @@ import (
 
 // readOrder reads the body of an order as readPlacement does, and lists what is wrong, one a line.
 func readOrder(body string) (order.Placed, string) {
-	var id, policy string
-	var p order.Placed
-	bad, err := fill([]byte(body), placedFields(&id, &policy, &p))
+	var b orderBody
+	bad, err := fill([]byte(body), b.fields())
 	if err == nil {
-		err = merge(bad, codecs.CheckPlaced(p).Err())
+		err = merge(bad, codecs.CheckPlaced(b.placed).Err())
 	}
-	return p, describe(err)
+	return b.placed, describe(err)
 }
 
 func describe(err error) string {
@@ -57,6 +57,9 @@ func TestEveryBadFieldOfABodyIsNamed(t *testing.T) {
 		{"an exponent", `{"lines":[{"sku":"a","quantity":1e3}]}`, "lines[0].quantity must be a whole number, without fraction or exponent"},
 		{"too large for any number", `{"lines":[{"sku":"a","quantity":99999999999999999999}]}`, "lines[0].quantity is out of range"},
 		{"lines are no list", `{"lines":{"sku":"a"}}`, "lines must be a list"},
+		{"names and texts in escapes", `{"\u006cines":[{"s\u006bu":"l\u0061mp\"","quantity":2}],"ship_to":"\\","lines":[]}`, "lines is given twice"},
+		{"brackets in a text", `{"color":{"a":"]}\"}"},"lines":[` + line + `]}`, "color is not a field of this request"},
+		{"deeper than most readers follow", `{"lines":[` + line + `],"color":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`, "color is not a field of this request"},
 		{"half a character", `{"ship_to":"\ud83d","lines":[` + line + `]}`, "ship_to holds a character that Unicode does not have"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -80,9 +83,28 @@ func TestABodyThatIsNoObjectIsRefused(t *testing.T) {
 	}
 }
 
+// Clients write these texts down in their bug reports.
+func TestABodyThatIsNotJSONIsToldWhereItBreaksOff(t *testing.T) {
+	for body, want := range map[string]string{
+		`7`:                "The body must be a JSON object.",
+		`[`:                "The body must be a JSON object.",
+		`{"lines":[`:       "The body is not JSON: it ends too early, at byte 10.",
+		`{"a":1,}`:         "The body is not JSON: invalid character '}' looking for beginning of object key string, at byte 7.",
+		`{"a":{"b":nul}}`:  "The body is not JSON: invalid character '}' in literal null (expecting 'l'), at byte 10.",
+		`{} []`:            "The body is not JSON: something follows the object, at byte 4.",
+		"{\"a\":\"\xff\"}": "The body is not UTF-8.",
+	} {
+		_, err := fill([]byte(body), fields{})
+		var f *fault
+		if !errors.As(err, &f) || f.detail != want {
+			t.Errorf("%q is answered with %v, expected %s", body, err, want)
+		}
+	}
+}
+
 func TestWhatIsToldOfABadBodyIsBounded(t *testing.T) {
 	bad, err := fill([]byte(`{"`+strings.Repeat("n", 1000)+`":1,"lines":[`+strings.Repeat(`7,`, 10_000)+`7]}`),
-		placedFields(new(string), new(string), new(order.Placed)))
+		new(orderBody).fields())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,9 +122,13 @@ func FuzzOrderBody(f *testing.F) {
 	f.Add([]byte(`{"lines":[{"sku":"a","sku":"b"},null,{"quantity":1e9}],"x":[[{}]]}`))
 	f.Add([]byte(`{"lines":[]} {}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		var id, policy string
-		var p order.Placed
-		bad, err := fill(body, placedFields(&id, &policy, &p))
+		var b orderBody
+		bad, err := fill(body, b.fields())
+		if taken, isObject := err == nil, len(bytes.TrimSpace(body)) == 0 || json.Unmarshal(body, &map[string]any{}) == nil; isObject && !taken && utf8.Valid(body) {
+			t.Fatalf("%q is JSON, and answered with %v", body, err)
+		} else if taken && !isObject {
+			t.Fatalf("%q is no JSON, and was read", body)
+		}
 		if err != nil || len(bad) > 0 || len(bytes.TrimSpace(body)) == 0 {
 			return
 		}
@@ -118,7 +144,8 @@ func FuzzOrderBody(f *testing.F) {
 		if err := d.Decode(&want); err != nil || !json.Valid(body) {
 			t.Fatalf("%q was accepted, encoding/json says %v", body, err)
 		}
-		got := fmt.Sprintf("%q %q %q %q %+v", id, p.Customer, p.ShipTo, policy, p.Lines)
+		p := b.placed
+		got := fmt.Sprintf("%q %q %q %q %+v", b.id, p.Customer, p.ShipTo, b.policy, p.Lines)
 		if w := fmt.Sprintf("%q %q %q %q %+v", want.OrderID, want.Customer, want.ShipTo, want.Policy, want.Lines); got != w {
 			t.Fatalf("%q was read as\n%s\nexpected\n%s", body, got, w)
 		}

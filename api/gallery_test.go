@@ -17,41 +17,49 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/journal"
 	"stockflow/processors"
 	"stockflow/processors/inventory"
 )
 
-// gallery is a server whose tables follow an embedded broker. The test writes their rows.
+// gallery is a server whose tables follow a broker. The test writes their rows.
 type gallery struct {
 	*desk
-	t        *testing.T
-	url      string
-	producer *kgo.Client
-	version  int64
+	t       *testing.T
+	url     string
+	writer  broker.Writer
+	version int64
 }
 
 // hung is after how long something that is waited for doesn't come any more.
 const hung = time.Minute
 
+const galleryPartitions = 3
+
 func newGallery(t *testing.T, change func(*Server)) *gallery {
 	t.Helper()
-	t.Parallel()
-	b, err := broker.OpenEmbedded(t.TempDir(), broker.Unsynced(), broker.Logger(slog.New(slog.DiscardHandler)))
+	j, err := journal.Open(t.TempDir(), journal.Options{Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
-	t.Cleanup(func() { must(t, b.Close()) })
+	t.Cleanup(func() { must(t, j.Close()) })
+	return newGalleryOn(t, broker.NewLocal(j), change)
+}
+
+func newGalleryOn(t *testing.T, b broker.Broker, change func(*Server)) *gallery {
+	t.Helper()
+	t.Parallel()
 	var topics []broker.Topic
 	for _, name := range []string{processors.OrderTable, processors.InventoryTable, processors.ShipmentTable, processors.NotificationTable} {
 		topics = append(topics, broker.Topic{Name: name, Kind: broker.Table})
 	}
-	_, _, err = broker.Ensure(t.Context(), b.Connection(), topics, 3)
+	_, _, err := b.Ensure(t.Context(), topics, galleryPartitions)
 	must(t, err)
-	g := &gallery{desk: newDeskOn(t, b.Connection()), t: t}
+	g := &gallery{desk: newDeskOn(t, b), t: t}
 	if change != nil {
 		change(g.Server)
 	}
-	g.producer, err = b.Connection().Client(kgo.DefaultProduceTopic(processors.InventoryTable))
+	g.writer, err = b.Writer()
 	must(t, err)
-	t.Cleanup(g.producer.Close)
+	t.Cleanup(g.writer.Close)
 	g.follow()
 	g.listen()
 	return g
@@ -78,13 +86,20 @@ func (g *gallery) listen() {
 	g.t.Cleanup(func() { must(g.t, g.Shutdown(context.Background())); must(g.t, <-ended) })
 }
 
-// write puts a row into the inventory's changelog, with as many locations as make it large, and returns its version.
+// write puts a row into the inventory's changelog, and returns its version.
 func (g *gallery) write(sku string, s inventory.State) int64 {
 	g.t.Helper()
 	g.version++
-	row := codecs.EncodeInventoryRow(codecs.Head{Applied: g.version}, s)
-	must(g.t, g.producer.ProduceSync(g.t.Context(), &kgo.Record{Key: []byte(sku), Value: row}).FirstErr())
+	g.put(processors.InventoryTable, sku, codecs.EncodeInventoryRow(codecs.Head{Applied: g.version}, s))
 	return g.version
+}
+
+// put puts a row into a changelog.
+func (g *gallery) put(table, key string, row []byte) {
+	g.t.Helper()
+	must(g.t, g.writer.Write(g.t.Context(), &kgo.Record{
+		Topic: table, Partition: broker.Partition([]byte(key), galleryPartitions), Key: []byte(key), Value: row,
+	}))
 }
 
 var known = inventory.State{Known: true, Locations: []inventory.Stock{{Location: "main", OnHand: 5, Reserved: 2}}}

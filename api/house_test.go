@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,13 +14,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"stockflow/broker"
 	"stockflow/cli"
+	"stockflow/journal"
 )
 
 // hung is after how long something that is waited for doesn't come any more.
 const hung = time.Minute
 
-// house is a whole Stockflow, with its embedded broker, in this process.
+// house is a whole Stockflow in this process, on a journal.
 type house struct {
 	t      *testing.T
 	server *cli.Server
@@ -44,13 +49,13 @@ func settle(t *testing.T, dir string, roles ...string) (h *house, stop func()) {
 // settled starts a house as it is configured.
 func settled(t *testing.T, serve cli.Serve) (h *house, stop func()) {
 	t.Helper()
-	serve.HTTP, serve.Partitions = "127.0.0.1:0", 4
+	serve.HTTP, serve.Partitions = "127.0.0.1:0", partitions
 	server, err := serve.Start(t.Context(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	stop = func() {
-		if err := server.Stop(); err != nil {
+		if err := server.Stop(); err != nil && !errors.Is(err, journal.ErrBroken) { // which a test may want
 			t.Error(err)
 		}
 	}
@@ -106,6 +111,24 @@ func (h *house) send(method, path, body string, headers ...string) answer {
 
 // token says where a write went.
 func (a answer) token() string { return a.header.Get("Stockflow-Token") }
+
+// partitions are how many a house has.
+const partitions = 4
+
+// write puts a record into a log or a table, behind the back of the API.
+func (h *house) write(topic, key string, value []byte) *kgo.Record {
+	h.t.Helper()
+	w, err := h.server.Broker().Writer()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer w.Close()
+	r := &kgo.Record{Topic: topic, Partition: broker.Partition([]byte(key), partitions), Key: []byte(key), Value: value}
+	if err := w.Write(h.t.Context(), r); err != nil {
+		h.t.Fatal(err)
+	}
+	return r
+}
 
 // until looks again and again until something is so. If it never is, the test fails with what was seen last.
 func (h *house) until(look func() (so bool, saw string)) {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"stockflow/codecs"
 	"stockflow/engine"
 	"stockflow/processors"
@@ -70,7 +68,7 @@ func TestAKeyIsClaimedForWhatMayHaveBeenWritten(t *testing.T) {
 	must(t, err)
 	defer watch.Close()
 	row := codecs.EncodeOrderRow(codecs.Head{Applied: 1}, order.State{Status: order.Pending, RepeatKey: hashOfKey("k-2")})
-	must(t, g.producer.ProduceSync(t.Context(), &kgo.Record{Topic: processors.OrderTable, Key: []byte("o-2"), Value: row}).FirstErr())
+	g.put(processors.OrderTable, "o-2", row)
 	_, err = watch.Until(t.Context(), func(r views.Row[order.State]) bool { return r.Found })
 	must(t, err)
 	place("k-1", "o-1", engine.ErrUnknown, 503, "outcome_unknown")

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,8 +28,9 @@ type DeadLetter struct {
 	KeyBytes  []byte `json:"key_bytes,omitempty"` // in base64, of a key that is no text
 	Event     string `json:"event,omitempty"`     // as far as it can be told
 	Reason    string `json:"reason"`
-	Size      int    `json:"size"`     // of the value, in bytes
-	Redriven  int    `json:"redriven"` // how often it was sent again
+	Size      int    `json:"size"`              // of the value, in bytes
+	Redriven  int    `json:"redriven"`          // how often it was sent again
+	Skipped   string `json:"skipped,omitempty"` // when it was asked for that its partition go on behind it
 }
 
 // ShowLetter returns a letter as clients see it.
@@ -36,6 +38,9 @@ func ShowLetter(l views.Letter) DeadLetter {
 	d := DeadLetter{
 		ID: l.ID().String(), Topic: l.Topic, Partition: l.Partition, Offset: l.Offset, At: showTime(l.At), Key: string(l.Key),
 		Event: l.Event, Reason: l.Reason, Size: l.Size, Redriven: l.Redriven,
+	}
+	if l.Skip != nil {
+		d.Skipped = showTime(l.Skip.Asked)
 	}
 	if !utf8.Valid(l.Key) {
 		d.KeyBytes = l.Key
@@ -50,6 +55,14 @@ type WholeLetter struct {
 	NoValue bool            `json:"no_value,omitempty"`
 	Message json.RawMessage `json:"message,omitempty"` // the value, if it is a message of its log
 	Value   []byte          `json:"value,omitempty"`   // in base64
+	Cut     *letterCut      `json:"cut,omitempty"`
+}
+
+// letterCut says what there was of a message that was too large: of key and value a letter has the beginning.
+type letterCut struct {
+	Size    int64  `json:"size"`    // of the value, in bytes
+	SHA256  string `json:"sha256"`  // of the value, in hex
+	Headers int32  `json:"headers"` // that were left out
 }
 
 type letterHeader struct {
@@ -61,6 +74,9 @@ type letterHeader struct {
 // ShowWholeLetter returns a letter with all that it holds.
 func ShowWholeLetter(l views.Letter) WholeLetter {
 	w := WholeLetter{DeadLetter: ShowLetter(l), Headers: []letterHeader{}, NoValue: l.NoValue, Value: l.Value}
+	if c := l.Cut; c != nil {
+		w.Cut = &letterCut{c.Size, hex.EncodeToString(c.SHA256), c.Headers}
+	}
 	for _, h := range l.Headers {
 		header := letterHeader{Key: h.Key, Value: string(h.Value)}
 		if !utf8.Valid(h.Value) {
@@ -128,7 +144,7 @@ func unreadLetters(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	return &fault{
-		code: "log_unreachable", cause: err, header: map[string]string{"Retry-After": soon},
+		code: "log_unreachable", cause: err, header: later,
 		detail: "The dead letters could not be read in time. Try again later.",
 	}
 }

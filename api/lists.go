@@ -199,6 +199,9 @@ func listed[S any](s *Server, q *query, rows views.Selection[S]) (listing[S], er
 	l.limit = int(q.number("limit", 1, maxLimit, defaultLimit)) // behind the name, as it may change from page to page
 	if text := q.given.Get("cursor"); text != "" {
 		c, ok := parseCursor(s.realm, text)
+		if !ok {
+			c, ok = parseCursor(s.former, text)
+		}
 		switch {
 		case !ok:
 			q.wrong("cursor", "is not one that was given out here")

@@ -10,7 +10,7 @@ import (
 
 func TestABadQueryNamesEveryBadField(t *testing.T) {
 	d := newDesk(t)
-	orders := cursor{nameOf("/v1/orders\x00status=\x00customer="), "o-1"}.stamp(nil)
+	orders := cursor{nameOf("/v1/orders\x00status=\x00customer="), "o-1"}.stamp([]byte("realm"))
 	for _, c := range []struct{ path, want string }{
 		{"/v1/orders?status=sold", "[status]"},
 		{"/v1/orders?status=", "[status]"},
@@ -60,7 +60,7 @@ func TestABadQueryNamesEveryBadField(t *testing.T) {
 
 func TestAGoodQueryIsTakenToTheTable(t *testing.T) {
 	d := newDesk(t)
-	orders := cursor{nameOf("/v1/orders\x00status=pending\x00customer="), "o-1"}.stamp(nil)
+	orders := cursor{nameOf("/v1/orders\x00status=pending\x00customer="), "o-1"}.stamp([]byte("realm"))
 	for _, path := range []string{
 		"/v1/orders", "/v1/orders?", "/v1/orders?limit=1", "/v1/orders?limit=200&status=backordered&customer=c%201",
 		"/v1/orders?status=pending&limit=7&cursor=" + orders,

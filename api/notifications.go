@@ -41,8 +41,12 @@ func readResend(r *http.Request) (command, error) {
 		return command{}, err
 	}
 	event := notification.Resend{Kind: kind}
-	return command{output(processors.NotificationEvents, id, event, codecs.EncodeNotificationEvent),
-		"Look at GET /v1/notifications/{order_id} before you repeat it. The e-mail is sent once, however often this is asked."}, nil
+	return command{output(processors.NotificationEvents, id, event, codecs.EncodeNotificationEvent), resent}, nil
+}
+
+// resent is how to find out about an e-mail that is to be tried again.
+func resent(string) string {
+	return "Look at GET /v1/notifications/{order_id} before you repeat it. The e-mail is sent once, however often this is asked."
 }
 
 // notificationRow is the e-mails of one order.

@@ -35,8 +35,8 @@ func (s *Server) docs(context.Context, struct{}) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{status: http.StatusOK, body: sheet{"text/html; charset=utf-8", text, map[string]string{
-		"Content-Security-Policy": docsPolicy(text), "Referrer-Policy": "no-referrer",
+	return reply{status: http.StatusOK, body: sheet{"text/html; charset=utf-8", text, headers{
+		{"Content-Security-Policy", docsPolicy(text)}, {"Referrer-Policy", "no-referrer"},
 	}}}, nil
 }
 
@@ -75,14 +75,12 @@ func docsPolicy(text []byte) string {
 type sheet struct {
 	contentType string
 	text        []byte
-	header      map[string]string
+	header      headers
 }
 
 func (p sheet) serve(w http.ResponseWriter, _ *http.Request) {
 	h := w.Header()
-	for name, value := range p.header {
-		h.Set(name, value)
-	}
+	p.header.set(h)
 	h.Set("Content-Type", p.contentType)
 	h.Set("Content-Length", strconv.Itoa(len(p.text)))
 	h.Set("Cache-Control", "no-cache")

@@ -53,43 +53,55 @@ func readPlacement(r *http.Request) (placement, error) {
 	if err != nil {
 		return placement{}, err
 	}
-	var id, policy string
-	var placed order.Placed
-	bad, err := fill(text, placedFields(&id, &policy, &placed))
+	var b orderBody
+	bad, err := fill(text, b.fields())
 	if err != nil {
 		return placement{}, err
 	}
 	key, keyErr := repeatKey(r)
-	p := placement{named: id != "" || key != "", key: key, prefer: parsePrefer(r.Header.Values("Prefer"))}
-	p.id = orderID(id, key)
-	if id != "" && key != "" {
-		placed.RepeatKey = hashOfKey(key)
+	p := placement{named: b.id != "" || key != "", key: key, prefer: parsePrefer(r.Header.Values("Prefer"))}
+	p.id = orderID(b.id, key)
+	p.placed = b.placed
+	if b.id != "" && key != "" {
+		p.placed.RepeatKey = hashOfKey(key)
 	}
-	placed.Policy, err = codecs.ParsePolicy(policy)
-	if err := merge(bad, keyErr, codecs.CheckID("order_id", p.id), err, codecs.CheckPlaced(placed).Err()); err != nil {
+	p.placed.Policy, err = codecs.ParsePolicy(b.policy)
+	if err := merge(bad, keyErr, codecs.CheckID("order_id", p.id), err, codecs.CheckPlacement(p.placed).Err()); err != nil {
 		return placement{}, err
 	}
-	p.placed = placed
-	p.output = output(processors.OrderEvents, p.id, placed, codecs.EncodeOrderEvent)
-	p.again = fmt.Sprintf("GET %s tells whether it was placed. Or repeat the request with the order_id %q, or with the same "+
-		"Idempotency-Key if it had one: the same order is placed once, however often it is sent.", p.where(), p.id)
+	p.output = output(processors.OrderEvents, p.id, p.placed, codecs.EncodeOrderEvent)
+	p.again = placedOnce
 	return p, nil
 }
 
-func placedFields(id, policy *string, p *order.Placed) fields {
+// placedOnce is how to find out about a placement.
+func placedOnce(id string) string {
+	return fmt.Sprintf("GET %s tells whether it was placed. Or repeat the request with the order_id %q, or with the same "+
+		"Idempotency-Key if it had one: the same order is placed once, however often it is sent.", orderPath(id), id)
+}
+
+// orderBody is what a body says of an order.
+type orderBody struct {
+	id, policy string
+	placed     order.Placed
+	line       order.PlacedLine // that is read
+}
+
+func (b *orderBody) fields() fields {
+	customer, line := &b.placed.Customer, &b.line
 	return fields{
-		"order_id": name(id),
-		"customer": object(fields{
-			"id": text(&p.Customer.ID), "name": text(&p.Customer.Name), "email": text(&p.Customer.Email),
-		}),
-		"ship_to": text(&p.ShipTo),
-		"policy":  text(policy),
-		"lines": list(func() field {
-			p.Lines = append(p.Lines, order.PlacedLine{})
-			l := &p.Lines[len(p.Lines)-1]
-			return object(fields{"sku": text(&l.SKU), "quantity": whole(&l.Quantity)})
-		}),
+		{"order_id", name(&b.id)},
+		{"customer", fields{{"id", text(&customer.ID)}, {"name", text(&customer.Name)}, {"email", text(&customer.Email)}}},
+		{"ship_to", text(&b.placed.ShipTo)},
+		{"policy", text(&b.policy)},
+		{"lines", list(fields{{"sku", text(&line.SKU)}, {"quantity", whole(&line.Quantity)}}, b.addLine)},
 	}
+}
+
+// addLine takes in the line that was read.
+func (b *orderBody) addLine() {
+	b.placed.Lines = append(b.placed.Lines, b.line)
+	b.line = order.PlacedLine{}
 }
 
 // orderID returns the id of an order whose client gave id, or key, or neither.
@@ -101,8 +113,11 @@ func orderID(id, key string) string {
 		sum := sha256.Sum256([]byte("stockflow order\x00" + key))
 		return hex.EncodeToString(sum[:16])
 	}
-	return strings.ToLower(rand.Text())
+	return randomID()
 }
+
+// randomID returns an id that nothing else has.
+func randomID() string { return strings.ToLower(rand.Text()) }
 
 // place puts an order on the log. It answers as soon as the log has it; or, when the client named the order, when it
 // is sure that no other order has the name; or, when the client prefers to wait, when the outcome is known.
@@ -119,7 +134,7 @@ func (s *Server) place(ctx context.Context, p placement) (reply, error) {
 	case errors.Is(err, errOpen):
 		return p.pending(), nil
 	case errors.Is(err, views.ErrOverrun):
-		return reply{}, unknown(p.again, err)
+		return reply{}, unknown(p.again(p.id), err)
 	case err != nil:
 		return reply{}, err
 	case !p.prefer.given:
@@ -135,8 +150,7 @@ func (s *Server) put(ctx context.Context, p placement) (row views.Row[orderState
 		_, err = s.emit(ctx, p.command)
 		return row, cmp.Or(err, errOpen)
 	}
-	outcome, cancel := s.waiting(ctx, p.prefer.wait)
-	defer cancel()
+	came := time.Now()
 	watch, err := s.orders.table.Watch(p.id)
 	if err != nil {
 		return row, err
@@ -152,7 +166,9 @@ func (s *Server) put(ctx context.Context, p placement) (row views.Row[orderState
 	switch {
 	case errors.Is(err, errOpen):
 		return row, cmp.Or(s.foreseen(p), errOpen)
-	case err == nil && p.prefer.given:
+	case err == nil && p.prefer.given: // the wait began when the request came
+		outcome, cancel := s.waiting(ctx, p.prefer.wait-time.Since(came))
+		defer cancel()
 		return outcomeOf(outcome, watch)
 	}
 	return row, err
@@ -190,12 +206,12 @@ func (p placement) patience() time.Duration {
 	return p.prefer.wait
 }
 
-func (p placement) where() string { return shelf[orderState]{path: "/v1/orders/"}.where(p.id) }
+func orderPath(id string) string { return shelf[orderState]{path: "/v1/orders/"}.where(id) }
 
-func (p placement) header() map[string]string {
-	h := map[string]string{"Location": p.where()}
+func (p placement) header() headers {
+	h := headers{{"Location", orderPath(p.id)}}
 	if p.prefer.given {
-		h["Preference-Applied"] = p.prefer.applied()
+		h = append(h, headers{{"Preference-Applied", p.prefer.applied()}}...)
 	}
 	return h
 }
@@ -212,7 +228,7 @@ type placedRow struct {
 
 func readCancel(r *http.Request) (command, error) {
 	var cancel order.Cancel
-	id, err := readRow(r, "order_id", fields{"reason": text(&cancel.Reason)}, func() error { return codecs.CheckCancel(cancel).Err() })
+	id, err := readRow(r, "order_id", fields{{"reason", text(&cancel.Reason)}}, func() error { return codecs.CheckCancel(cancel).Err() })
 	if err != nil {
 		return command{}, err
 	}
@@ -220,7 +236,9 @@ func readCancel(r *http.Request) (command, error) {
 }
 
 // idempotent is how to find out about a command that changes nothing the second time.
-const idempotent = "Repeat the request: it is done once, however often it is sent."
+func idempotent(string) string {
+	return "Repeat the request: it is done once, however often it is sent."
+}
 
 // cancel cancels an order. While the parcel may be leaving, the shipment has the last word.
 func (s *Server) cancel(ctx context.Context, c command) (reply, error) {

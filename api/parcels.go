@@ -35,7 +35,7 @@ func (s *Server) parcel(ctx context.Context, c command) (reply, error) {
 func readDispatch(r *http.Request) (command, error) {
 	var m shipment.Dispatch
 	id, err := readRow(r, "order_id", fields{
-		"carrier": text(&m.Carrier), "tracking_number": text(&m.TrackingNumber),
+		{"carrier", text(&m.Carrier)}, {"tracking_number", text(&m.TrackingNumber)},
 	}, func() error { return codecs.CheckDispatch(m).Err() })
 	if err != nil {
 		return command{}, err

@@ -138,18 +138,17 @@ func (sh shelf[S]) unborn(m moment, since int64) error {
 // looksBack returns the fault for an error of the history, nil if it is none.
 func looksBack(err error) *fault {
 	behind, expired, stopped := new(history.Behind), new(history.Expired), new(history.Stopped)
-	retry := map[string]string{"Retry-After": soon}
 	switch {
 	case errors.As(err, &behind):
-		return &fault{code: "recovering", cause: err, header: retry, detail: sentence(behind.Error())}
+		return &fault{code: "recovering", cause: err, header: later, detail: sentence(behind.Error())}
 	case errors.As(err, &expired):
 		return &fault{code: "history_expired", cause: err, detail: sentence(expired.Error())}
 	case errors.As(err, &stopped):
-		return &fault{code: "halted", cause: err, header: retry, detail: sentence(stopped.Error())}
+		return &fault{code: "halted", cause: err, header: later, detail: sentence(stopped.Error())}
 	case errors.Is(err, history.ErrNone):
 		return &fault{code: "not_found", cause: err, detail: "No history is kept here, so nothing can be looked back on."}
 	case errors.Is(err, history.ErrUnreachable):
-		return &fault{code: "log_unreachable", cause: err, header: retry, detail: sentence(history.ErrUnreachable.Error())}
+		return &fault{code: "log_unreachable", cause: err, header: later, detail: sentence(history.ErrUnreachable.Error())}
 	}
 	return nil
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"stockflow/processors"
 )
 
 // items are those of a page.
@@ -159,16 +159,8 @@ func TestATrailIsPaged(t *testing.T) {
 func TestATrailHasDeadLetters(t *testing.T) {
 	h, _ := newRecords(t)
 	h.want("POST", "/v1/orders", `{"order_id":"o-1","lines":[{"sku":"lamp","quantity":2}]}`, 201)
-	client, err := h.server.Embedded().Connection().Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
 	for _, value := range []string{`{"placed": {"lines": [{"sku": "lamp", "quantity": -2}]}}`, `{"queued": {"sku": "lamp"}}`, "nonsense"} {
-		r := &kgo.Record{Topic: "order-events", Key: []byte("o-1"), Value: []byte(value)}
-		if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		h.write(processors.OrderEvents, "o-1", []byte(value))
 	}
 	items := h.want("GET", "/v1/orders/o-1/events", "", 200).items()
 	for i, want := range []string{"placed lines[0].quantity", "queued queued is sent by machines alone", " not Protobuf of this log"} {

@@ -18,6 +18,9 @@ type preference struct {
 // parsePrefer reads the lines of the header. What is malformed is ignored, as the RFC wants it, and of several waits
 // the first counts. A wait longer than maxWait is cut to that.
 func parsePrefer(lines []string) preference {
+	if len(lines) == 0 {
+		return preference{}
+	}
 	for _, p := range split(strings.Join(lines, ","), ',') {
 		p = split(p, ';')[0] // parameters of wait mean nothing
 		name, value, _ := strings.Cut(p, "=")

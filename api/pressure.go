@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -78,8 +77,8 @@ func (s *Server) admit(h http.Handler) http.Handler {
 			h.ServeHTTP(w, r)
 			return
 		}
-		leave, f := s.gate.enter(r)
-		defer leave()
+		v, f := s.gate.enter(r)
+		defer v.leave()
 		if f != nil {
 			s.refuse(w, r, f)
 			return
@@ -88,47 +87,65 @@ func (s *Server) admit(h http.Handler) http.Handler {
 	})
 }
 
-func isExempt(path string) bool { return path == "/livez" || path == "/readyz" || path == "/metrics" }
+func isExempt(path string) bool {
+	return path == "/livez" || path == "/readyz" || path == "/metrics" || path == "/v1/system"
+}
 
 // streaming is the route whose answers don't end. They are bounded by themselves, or a few hundred that listen would
 // keep everyone from ordering.
 const streaming = "/v1/events"
 
-// enter takes what a request needs, or says why it can't have it. leave gives back what was taken, in either case.
+// visit is what a request takes of a gate.
+type visit struct {
+	gate *gate
+	held int64       // bytes of its body
+	in   slots       // where it has a place, nil if nowhere
+	from *connection // that works for it, nil if none does
+}
+
+// leave gives back what was taken.
+func (v visit) leave() {
+	v.gate.connections.rest(v.from)
+	v.in.give()
+	v.gate.held.Add(-v.held)
+}
+
+// enter takes what a request needs, or says why it can't have it. The visit has to leave in either case.
 //
 // The body is awaited before a slot is taken. So a client that trickles it holds no slot, and its connection counts as
 // one that nothing is done for, which gives way when connections run short.
-func (g *gate) enter(r *http.Request) (leave func(), f *fault) {
+func (g *gate) enter(r *http.Request) (v visit, f *fault) {
+	v.gate = g
 	if wait := g.clients.wait(r.RemoteAddr, time.Now()); wait > 0 {
-		return func() {}, g.rateFault(wait)
+		return v, g.rateFault(wait)
 	}
-	held, err := g.await(r)
-	release := func() { g.held.Add(-held) }
+	var err error
+	v.held, err = g.await(r)
 	switch {
 	case errors.Is(err, errFull):
-		return release, g.fault("busy", "memory", "Nothing was done. Other requests fill the memory there is for bodies.")
+		return v, g.fault("busy", "memory", "Nothing was done. Other requests fill the memory there is for bodies.")
 	case err != nil: // it takes no slot to say so, and many may break off at once, when their connections give way
-		return release, brokenOff(err)
+		return v, brokenOff(err)
 	}
 	slots, reason := g.requests, "busy"
 	if r.URL.Path == streaming {
 		slots, reason = g.streams, "streams"
 	}
 	if !slots.take() {
-		return release, g.fault("busy", reason, "Nothing was done. As many requests are being answered as may be at once.")
+		return v, g.fault("busy", reason, "Nothing was done. As many requests are being answered as may be at once.")
 	}
-	work := g.connections.work(r.Context())
-	return func() { work(); slots.give(); release() }, nil
+	v.in, v.from = slots, g.connections.work(r.Context())
+	return v, nil
 }
 
 func (g *gate) fault(code, reason, detail string) *fault {
 	g.refused.WithLabelValues(reason).Inc()
-	return &fault{code: code, detail: detail, header: map[string]string{"Retry-After": soon}}
+	return &fault{code: code, detail: detail, header: later}
 }
 
 func (g *gate) rateFault(wait time.Duration) *fault {
 	f := g.fault("rate_limited", "rate", "Nothing was done. This client sends more requests a second than it may.")
-	f.header["Retry-After"] = strconv.Itoa(int(math.Ceil(wait.Seconds())))
+	f.header = headers{{"Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds())))}}
 	return f
 }
 
@@ -164,36 +181,44 @@ func (s slots) give() {
 // errFull says that there is no memory for more of a body.
 var errFull = errors.New("too many bytes are held")
 
+// firstRead is how many bytes a body gets at first, whatever it says of its size.
+const firstRead = 512
+
 // await reads the body of r into memory, where its handler finds it. held is how many bytes that takes, also of a body that breaks
-// off. One that says it is too large is left for its handler to refuse.
+// off. One that says it is too large is left for its handler to refuse, and of one that doesn't say so no more is read than shows it.
 func (g *gate) await(r *http.Request) (held int64, err error) {
-	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > maxBody {
+	most := largestBody(r)
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > most {
 		return 0, nil
 	}
-	metered := &meteredBody{from: r.Body, gate: g}
-	text, err := io.ReadAll(io.LimitReader(metered, maxBody+1))
-	r.Body = awaitedBody{bytes.NewReader(text), r.Body}
-	return metered.held, err
-}
-
-// meteredBody counts what is read of a body as held.
-type meteredBody struct {
-	from io.Reader
-	gate *gate
-	held int64
-}
-
-func (m *meteredBody) Read(p []byte) (int, error) {
-	n, err := m.from.Read(p)
-	m.held += int64(n)
-	if m.gate.held.Add(int64(n)) > m.gate.maxHeld {
-		return n, errFull
+	if most++; r.ContentLength > 0 {
+		most = r.ContentLength
 	}
-	return n, err
+	var text []byte
+	for err == nil && int64(len(text)) < most {
+		if len(text) == cap(text) {
+			room := min(max(firstRead, 2*held), most)
+			more := room - held
+			held = room
+			if g.held.Add(more) > g.maxHeld {
+				err = errFull
+				break
+			}
+			text = append(make([]byte, 0, room), text...)
+		}
+		var n int
+		n, err = r.Body.Read(text[len(text):cap(text)])
+		text = text[:len(text)+n]
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	r.Body = awaitedBody{r.Body, text}
+	return held, err
 }
 
-// awaitedBody is a body that has arrived.
+// awaitedBody is a body that has arrived. There is nothing left to read of it.
 type awaitedBody struct {
-	*bytes.Reader
-	io.Closer
+	io.ReadCloser
+	text []byte
 }

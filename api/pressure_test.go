@@ -46,6 +46,7 @@ func pressed(t *testing.T, p Pressure, log Emitter) *desk {
 		Tables:   views.Open(broker.Connection{}, t.TempDir(), slog.New(slog.DiscardHandler)),
 		Emitter:  log,
 		Ready:    func() []string { return nil },
+		System:   func(context.Context) System { return System{} },
 		Registry: prometheus.NewRegistry(),
 		Log:      slog.New(slog.DiscardHandler),
 		Pressure: p,
@@ -90,7 +91,7 @@ func TestAFloodIsTurnedAwayAtOnce(t *testing.T) {
 	for range flood {
 		wantTurnedAway(t, d.send("POST", "/v1/orders", goodOrder), 503, "busy")
 	}
-	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+	for _, path := range []string{"/livez", "/readyz", "/metrics", "/v1/system"} {
 		if w := d.send("GET", path, ""); w.Code != 200 {
 			t.Errorf("under pressure %s is answered with %d", path, w.Code)
 		}
@@ -139,7 +140,10 @@ func TestBodiesFillABoundedMemory(t *testing.T) {
 // TestStreamsHavePlacesOfTheirOwn: those who listen leave the places of those who order alone.
 func TestStreamsHavePlacesOfTheirOwn(t *testing.T) {
 	d := pressed(t, Pressure{InFlight: 1, Connections: 4}, nil)
-	enter := func(path string) (leave func(), f *fault) { return d.gate.enter(httptest.NewRequest("GET", path, nil)) }
+	enter := func(path string) (leave func(), f *fault) {
+		v, f := d.gate.enter(httptest.NewRequest("GET", path, nil))
+		return v.leave, f
+	}
 	var leaves []func()
 	for range 2 { // half of the connections
 		leave, f := enter(streaming)

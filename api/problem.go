@@ -6,6 +6,7 @@ import (
 
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/journal"
 	"stockflow/processors/inventory"
 	"stockflow/processors/notification"
 	"stockflow/processors/order"
@@ -40,11 +41,20 @@ var kinds = map[string]kind{
 	// What is wrong with Stockflow or what it stands on.
 	"busy":            {503, "Too much is going on at once"},
 	"halted":          {503, "The log can't be folded that far"},
+	"disk_full":       {503, "The disk is full"},
 	"internal":        {500, "Something went wrong inside"},
 	"log_unreachable": {503, "The log can't be reached"},
 	"outcome_unknown": {503, "It is not known whether this was done"},
 	"recovering":      {503, "This can't be read yet"},
 	"not_yet":         {504, "The write can't be seen yet"},
+
+	// What is wrong with sending a dead letter again.
+	"unknown_letter":   {404, "There is no such dead letter"},
+	"already_redriven": {409, "The dead letter was sent again before"},
+	"still_unfit":      {409, "It would become a dead letter again"},
+	"would_halt":       {409, "Its partition would stop at it"},
+	"unknown_log":      {404, "There is no such partition of a log"},
+	"not_stopped":      {409, "The partition has not stopped at that message"},
 
 	// What the machines refuse, by their own names.
 	"key_conflict":                      {409, "The Idempotency-Key was used for another order"},
@@ -84,15 +94,15 @@ type badField struct {
 type fault struct {
 	code   string
 	detail string // a sentence for people; it may be empty
-	header map[string]string
+	header headers
 	cause  error // for the log of Stockflow alone
 }
 
 func (f *fault) Error() string { return f.code + ": " + f.detail }
 func (f *fault) Unwrap() error { return f.cause }
 
-// soon is how many seconds a client is asked to wait before it tries again.
-const soon = "1"
+// later asks a client to wait for a second before it tries again.
+var later = headers{{"Retry-After", "1"}}
 
 // faultOf finds the code for an error, from wherever it came. What has none is a fault of our own.
 func faultOf(err error) *fault {
@@ -105,12 +115,17 @@ func faultOf(err error) *fault {
 		return &fault{code: "invalid", cause: err, detail: "Nothing was done. Each bad field is named in errors."}
 	case errors.As(err, &recovering):
 		return &fault{
-			code: "recovering", cause: err, header: map[string]string{"Retry-After": soon},
+			code: "recovering", cause: err, header: later,
 			detail: "Nothing was done. " + recovering.Error() + ".",
+		}
+	case errors.Is(err, engine.ErrUnreachable) && errors.Is(err, journal.ErrFull):
+		return &fault{
+			code: "disk_full", cause: err, header: later,
+			detail: "Nothing was written. It goes on by itself when there is room on the disk again.",
 		}
 	case errors.Is(err, engine.ErrUnreachable):
 		return &fault{
-			code: "log_unreachable", cause: err, header: map[string]string{"Retry-After": soon},
+			code: "log_unreachable", cause: err, header: later,
 			detail: "Nothing was written. Try again later.",
 		}
 	case errors.Is(err, context.Canceled):
@@ -124,7 +139,7 @@ func faultOf(err error) *fault {
 
 // unknown is what is said of a write that may have been done or not; detail says how to find out.
 func unknown(detail string, cause error) *fault {
-	return &fault{code: "outcome_unknown", detail: detail, cause: cause, header: map[string]string{"Retry-After": soon}}
+	return &fault{code: "outcome_unknown", detail: detail, cause: cause, header: later}
 }
 
 // problem returns the body for a fault.

@@ -2,7 +2,7 @@ package api
 
 import (
 	"errors"
-	"io"
+	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
@@ -19,19 +19,21 @@ const (
 	maxHeaders = 64 << 10
 )
 
-// body returns the body of a request, if it can be JSON and isn't too large.
+// body returns the body of a request that was let in, if it can be JSON and isn't too large.
 func body(r *http.Request) ([]byte, error) {
-	if r.ContentLength > maxBody {
-		return nil, errTooLarge
+	awaited, _ := r.Body.(awaitedBody)
+	if most := largestBody(r); max(r.ContentLength, int64(len(awaited.text))) > most {
+		return nil, tooLarge(most)
 	}
-	text, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	switch {
-	case err != nil:
-		return nil, brokenOff(err)
-	case len(text) > maxBody:
-		return nil, errTooLarge
+	return awaited.text, checkType(r, awaited.text)
+}
+
+// largestBody is how large the body of a request may be.
+func largestBody(r *http.Request) int64 {
+	if strings.HasPrefix(r.URL.Path, lettersPath) {
+		return maxRepair
 	}
-	return text, checkType(r, text)
+	return maxBody
 }
 
 // brokenOff says that a body did not come to its end.
@@ -42,9 +44,11 @@ func brokenOff(err error) *fault {
 	return &fault{code: "unreadable", detail: "Nothing was done. The body broke off.", cause: err}
 }
 
-var errTooLarge = &fault{
-	code: "body_too_large", detail: "Nothing was done. A body may have 1 MiB.",
-	header: map[string]string{"Connection": "close"},
+func tooLarge(most int64) *fault {
+	return &fault{
+		code: "body_too_large", detail: fmt.Sprintf("Nothing was done. The body of this request may have %d bytes.", most),
+		header: headers{{"Connection", "close"}},
+	}
 }
 
 // checkType lets through what says that it is JSON, and what says nothing or what curl says by itself and looks like
@@ -57,13 +61,14 @@ func checkType(r *http.Request, text []byte) error {
 		return &fault{code: "not_json", detail: "Nothing was done. The body must not be compressed."}
 	}
 	sent := r.Header.Get("Content-Type")
+	if sent == "" || sent == "application/json" {
+		return nil
+	}
 	kind, params, err := mime.ParseMediaType(sent)
 	charset := params["charset"]
 	switch {
-	case err != nil && sent != "", charset != "" && !strings.EqualFold(charset, "utf-8"):
+	case err != nil, charset != "" && !strings.EqualFold(charset, "utf-8"):
 	case kind == "application/json", strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json"):
-		return nil
-	case sent == "":
 		return nil
 	case kind == "application/x-www-form-urlencoded" && strings.HasPrefix(strings.TrimSpace(string(text)), "{"):
 		return nil
@@ -77,7 +82,7 @@ func (s *Server) limitHeaders(h http.Handler) http.Handler {
 	refuse := s.answer(func(*http.Request) (reply, error) {
 		return reply{}, &fault{
 			code: "headers_too_large", detail: "The request line and the headers may have 64 KiB together.",
-			header: map[string]string{"Connection": "close"},
+			header: headers{{"Connection", "close"}},
 		}
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

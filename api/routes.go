@@ -54,7 +54,10 @@ func (s *Server) routes() []route {
 		{"GET", "/openapi.yaml", handle(readNothing, s.openAPI)},
 		{"GET", "/docs", handle(readNothing, s.docs)},
 		{"GET", "/v1/dead-letters", handle(s.readLetters, s.letters)},
+		{"POST", "/v1/dead-letters/{id}/redrive", handle(readRedrive, s.redrive)},
+		{"POST", "/v1/logs/{log}/{partition}/skip", handle(readSkip, s.skip)},
 
+		{"GET", "/v1/system", handle(readNothing, s.system)},
 		{"GET", "/livez", handle(readNothing, s.live)},
 		{"GET", "/readyz", handle(readNothing, s.ready)},
 	}
@@ -78,15 +81,32 @@ func (s *Server) handler() http.Handler {
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	router.NotFoundHandler = s.observe("none", s.answer(notFound))
 
+	var paths []string // in the order of routes, for the first is found first
 	byPath := map[string]methods{}
 	for _, r := range s.routes() {
+		if byPath[r.path] == nil {
+			paths = append(paths, r.path)
+		}
 		byPath[r.path] = append(byPath[r.path], method{r.method, s.answer(r.serve)})
 	}
-	byPath["/metrics"] = methods{{"GET", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{})}}
-	for path, ms := range byPath {
-		router.Handle(path, s.observe(path, s.choose(ms)))
+	for _, path := range paths {
+		router.Handle(path, s.observe(path, s.choose(byPath[path])))
 	}
-	return s.recovering(s.admit(s.limitHeaders(s.sameOrigin(router))))
+	metrics := methods{{"GET", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{})}}
+	router.Handle("/metrics", s.observe("/metrics", s.choose(metrics)))
+	return s.recovering(s.admit(s.limitHeaders(s.sameOrigin(dispatch(router)))))
+}
+
+// dispatch serves what router finds. The router's own way would copy each request twice, to note in it what nobody asks for.
+func dispatch(router *mux.Router) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var found mux.RouteMatch
+		router.Match(r, &found)
+		if len(found.Vars) > 0 {
+			r = mux.SetURLVars(r, found.Vars)
+		}
+		found.Handler.ServeHTTP(w, r) // there is one for what isn't found
+	})
 }
 
 func notFound(r *http.Request) (reply, error) {
@@ -117,7 +137,7 @@ func (s *Server) choose(ms methods) http.Handler {
 	refuse := s.answer(func(*http.Request) (reply, error) {
 		return reply{}, &fault{
 			code: "method_not_allowed", detail: "This path takes " + ms.allow() + ".",
-			header: map[string]string{"Allow": ms.allow()},
+			header: headers{{"Allow", ms.allow()}},
 		}
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -23,8 +23,12 @@ type Config struct {
 	Tables   *views.Tables
 	History  *history.History
 	Emitter  Emitter
-	Realm    []byte          // what no other Stockflow has, the same for all processes of this one; tokens are made with it
-	Ready    func() []string // what Stockflow waits for before it does its work; empty when it does
+	Redriver Redriver
+	Skipper  Skipper
+	System   func(context.Context) System // what there is to say of the whole; it answers at once
+	Realm    []byte                       // what no other Stockflow has, the same for all processes of this one; tokens are made with it
+	Ready    func() []string              // what Stockflow waits for before it does its work; empty when it does
+	Former   []byte                       // the realm of the same deployment before its logs were moved; nil if they never were
 	Registry *prometheus.Registry
 	Log      *slog.Logger
 	Pressure Pressure
@@ -38,9 +42,13 @@ type Emitter interface {
 // Server answers HTTP. Its methods may be called at once.
 type Server struct {
 	emitter   Emitter
+	redriver  Redriver
+	skipper   Skipper
+	about     func(context.Context) System
 	tables    *views.Tables
 	history   *history.History
 	realm     []byte
+	former    []byte // nil for none
 	waitsFor  func() []string
 	registry  *prometheus.Registry
 	metrics   metrics
@@ -78,7 +86,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		gate:    g,
-		emitter: c.Emitter, tables: c.Tables, history: c.History, realm: c.Realm, waitsFor: c.Ready, registry: c.Registry, metrics: m, log: c.Log,
+		emitter: c.Emitter, redriver: c.Redriver, skipper: c.Skipper, about: c.System, tables: c.Tables, history: c.History, realm: c.Realm, former: c.Former, waitsFor: c.Ready, registry: c.Registry, metrics: m, log: c.Log,
 		orders: orderShelf(c.Tables), stocks: inventoryShelf(c.Tables), parcels: shipmentShelf(c.Tables),
 		mails:     notificationShelf(c.Tables),
 		unwritten: seldom{sometimes: rate.Sometimes{First: 1, Interval: 10 * time.Second}},
@@ -128,7 +136,7 @@ func (s *Server) live(context.Context, struct{}) (reply, error) {
 func (s *Server) ready(context.Context, struct{}) (reply, error) {
 	if waits := s.waitsFor(); len(waits) > 0 {
 		return reply{
-			status: http.StatusServiceUnavailable, header: map[string]string{"Retry-After": soon},
+			status: http.StatusServiceUnavailable, header: later,
 			body: state{Status: "waiting", WaitsFor: waits},
 		}, nil
 	}

@@ -53,14 +53,16 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk { return newDeskOn(t, broker.Connection{}) }
 
-func newDeskOn(t *testing.T, conn broker.Connection) *desk {
+func newDeskOn(t *testing.T, conn broker.Broker) *desk {
 	t.Helper()
 	d := &desk{log: &paper{}, said: &bytes.Buffer{}}
 	logger := slog.New(slog.NewTextHandler(d.said, nil))
 	s, err := New(Config{
+		Realm:    []byte("realm"),
 		Tables:   views.Open(conn, t.TempDir(), slog.New(slog.DiscardHandler)),
 		History:  history.Open(conn, t.TempDir(), 1, slog.New(slog.DiscardHandler)),
 		Emitter:  d.log,
+		System:   func(context.Context) System { return System{} },
 		Ready:    d.ready,
 		Registry: prometheus.NewRegistry(),
 		Log:      logger,
@@ -194,6 +196,7 @@ func TestABadCommandNamesEveryBadField(t *testing.T) {
 		{"/v1/shipments/o-1/dispatch", ``, "", "[carrier tracking_number]"},
 		{"/v1/shipments/o-1/deliver", `{"carrier":"x"}`, "", "[carrier]"},
 		{"/v1/orders/o-1/cancel", `{"reason":7}`, "", "[reason]"},
+		{"/v1/orders", `{"customer":{"email":"ada at example.org"},"lines":[{"sku":"lamp","quantity":1}]}`, "", "[customer.email]"},
 		{"/v1/orders", `{"order_id":"a/b","policy":"some","customer":{"email":"a\nb"},"lines":[{"sku":"","quantity":-1}]}`, "",
 			"[order_id policy customer.email lines[0].sku lines[0].quantity]"},
 	} {

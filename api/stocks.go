@@ -38,12 +38,12 @@ func readReceipt(r *http.Request) (command, error) {
 	key, keyErr := repeatKey(r)
 	m.ID = key
 	sku, err := readRow(r, "sku", fields{
-		"quantity": whole(&m.Quantity), "location": text(&m.Location), "reference": text(&m.Reference),
+		{"quantity", whole(&m.Quantity)}, {"location", text(&m.Location)}, {"reference", text(&m.Reference)},
 	}, func() error { return merge(nil, keyErr, renamed(codecs.CheckReceive(m))) })
 	if err != nil {
 		return command{}, err
 	}
-	return command{output(processors.InventoryEvents, sku, m, codecs.EncodeInventoryEvent), counted(key, sku)}, nil
+	return command{output(processors.InventoryEvents, sku, m, codecs.EncodeInventoryEvent), counted(key)}, nil
 }
 
 // readAdjustment reads an adjustment. Its Idempotency-Key is its id.
@@ -52,21 +52,23 @@ func readAdjustment(r *http.Request) (command, error) {
 	key, keyErr := repeatKey(r)
 	m.ID = key
 	sku, err := readRow(r, "sku", fields{
-		"quantity": whole(&m.Quantity), "reason": text(&m.Reason), "location": text(&m.Location),
+		{"quantity", whole(&m.Quantity)}, {"reason", text(&m.Reason)}, {"location", text(&m.Location)},
 	}, func() error { return merge(nil, keyErr, renamed(codecs.CheckAdjust(m))) })
 	if err != nil {
 		return command{}, err
 	}
-	return command{output(processors.InventoryEvents, sku, m, codecs.EncodeInventoryEvent), counted(key, sku)}, nil
+	return command{output(processors.InventoryEvents, sku, m, codecs.EncodeInventoryEvent), counted(key)}, nil
 }
 
 // counted is how to find out about a command that counts each time it has no id.
-func counted(key, sku string) string {
-	if key != "" {
-		return "Repeat the request with the same Idempotency-Key: it counts once."
+func counted(id string) func(sku string) string {
+	return func(sku string) string {
+		if id != "" {
+			return "Repeat the request with the same Idempotency-Key: it counts once."
+		}
+		where := shelf[inventoryState]{path: "/v1/inventory/"}.where(sku)
+		return "Look at GET " + where + " before you repeat it: without an Idempotency-Key it would count twice."
 	}
-	where := shelf[inventoryState]{path: "/v1/inventory/"}.where(sku)
-	return "Look at GET " + where + " before you repeat it: without an Idempotency-Key it would count twice."
 }
 
 // renamed calls the id what the client calls it.

@@ -44,7 +44,8 @@ type token struct {
 
 // stamp writes a token down. realm is what this Stockflow has and others don't.
 func (t token) stamp(realm []byte) string {
-	b := []byte{tokenVersion, byte(slices.Index(tokenLogs, t.log))}
+	b := make([]byte, 0, 2+2*binary.MaxVarintLen64+len(t.key)+tokenCode)
+	b = append(b, tokenVersion, byte(slices.Index(tokenLogs, t.log)))
 	b = binary.AppendUvarint(b, uint64(t.at.Partition))
 	b = binary.AppendUvarint(b, uint64(t.at.Offset))
 	return seal(realm, append(b, t.key...))
@@ -55,8 +56,12 @@ func seal(realm, b []byte) string {
 	return base64.RawURLEncoding.EncodeToString(append(b, code(realm, b)...))
 }
 
-// unseal reads what seal has written of at least a byte, to the letter, and returns false if it is nothing of the kind.
+// unseal reads what seal has written of at least a byte, to the letter, and returns false if it is nothing of the kind. In no
+// realm there is nothing.
 func unseal(realm []byte, text string) (b []byte, ok bool) {
+	if len(realm) == 0 {
+		return nil, false
+	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(sealed) <= tokenCode || strings.ContainsAny(text, "\r\n") { // which base64 overlooks
 		return nil, false
@@ -103,7 +108,7 @@ type landedKey struct{}
 // withLanding gives a request a place for its token.
 func withLanding(r *http.Request) (*http.Request, *landed) {
 	l := new(landed)
-	if t := r.Header.Get("Traceparent"); traceParent.MatchString(t) {
+	if t := r.Header.Get("Traceparent"); t != "" && traceParent.MatchString(t) {
 		l.trace = t
 	}
 	return r.WithContext(context.WithValue(r.Context(), landedKey{}, l)), l
@@ -158,6 +163,9 @@ func (s *Server) readAfter(q url.Values) (*token, time.Duration, error) {
 	}
 	if !q.Has("after") {
 		return nil, 0, bad.Err()
+	}
+	if _, err := parseToken(s.former, q.Get("after")); err == nil {
+		return nil, 0, &fault{code: "token_expired", detail: "The write was before the logs were moved to another broker, so it is no longer known what followed from it."}
 	}
 	t, err := parseToken(s.realm, q.Get("after"))
 	var invalid codecs.Invalid

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"stockflow/codecs"
 	"stockflow/processors"
 	"stockflow/processors/order"
@@ -88,24 +86,13 @@ func TestEachWaitIsExplained(t *testing.T) {
 // told as what it is.
 func TestALostRequestIsExplained(t *testing.T) {
 	h := newHouse(t, "api")
-	client, err := h.server.Embedded().Connection().Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
 	_, value := codecs.EncodeOrderEvent(order.Placed{Lines: []order.PlacedLine{{SKU: "lamp", Quantity: 2}}})
-	placed := &kgo.Record{Topic: processors.OrderEvents, Key: []byte("o-1"), Value: value}
-	if err := client.ProduceSync(t.Context(), placed).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
+	placed := h.write(processors.OrderEvents, "o-1", value)
 	step, err := replay.Machines[0].Fold(replay.RecordOf(placed), replay.World{Partitions: 4, Row: func(string) ([]byte, error) { return nil, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	row := &kgo.Record{Topic: processors.OrderTable, Key: []byte("o-1"), Value: step.After}
-	if err := client.ProduceSync(t.Context(), row).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
+	h.write(processors.OrderTable, "o-1", step.After)
 	h.wantWait("o-1", "lamp", "request <nil> <nil> <nil> <nil>")
 }
 

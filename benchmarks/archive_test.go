@@ -3,12 +3,10 @@ package benchmarks
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -45,18 +43,15 @@ type folded struct {
 func makeArchive(b testing.TB, dir string, orders int) {
 	b.Helper()
 	began := time.Now()
-	logs, err := broker.OpenEmbedded(dir, broker.Unsynced(), broker.Logger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		b.Fatal(err)
-	}
+	logs := openJournal(b, filepath.Join(dir, "journal"))
 	topics := []broker.Topic{{Name: engine.Letters, Kind: broker.Letters}}
 	for _, m := range replay.Machines {
 		topics = append(topics, broker.Topic{Name: m.Log, Kind: broker.Log}, broker.Topic{Name: m.Table, Kind: broker.Table})
 	}
-	if _, _, err := broker.Ensure(b.Context(), logs.Connection(), topics, shopPartitions); err != nil {
+	if _, _, err := logs.Ensure(b.Context(), topics, shopPartitions); err != nil {
 		b.Fatal(err)
 	}
-	a := &archive{TB: b, watcher: newWatcher(b, logs.Connection()), producer: newProducer(b, logs.Connection())}
+	a := &archive{TB: b, watcher: newWatcher(b, logs), producer: newProducer(b, logs)}
 	for _, m := range replay.Machines {
 		for p := range int32(shopPartitions) {
 			a.parts = append(a.parts, &folded{machine: m, partition: p, rows: map[string][]byte{}})
@@ -65,11 +60,8 @@ func makeArchive(b testing.TB, dir string, orders int) {
 	a.trade(orders)
 	a.commit()
 	a.producer.close()
-	a.watcher.client.Close()
-	if err := logs.Close(); err != nil {
-		b.Fatal(err)
-	}
-	b.Logf("an archive of %d orders, %.0f MiB, was made in %v", orders, mib(onDisk(filepath.Join(dir, "broker"))), time.Since(began).Round(time.Second))
+	closeJournal(b, logs)
+	b.Logf("an archive of %d orders, %.0f MiB, was made in %v", orders, mib(onDisk(filepath.Join(dir, "journal"))), time.Since(began).Round(time.Second))
 }
 
 // trade receives stock and lets all orders go through.
@@ -111,9 +103,7 @@ func (a *archive) write(log, key string, value []byte, headers []kgo.RecordHeade
 // settle folds what is in the logs, until no more comes.
 func (a *archive) settle() {
 	for more := true; more; {
-		if err := a.client().Flush(a.Context()); err != nil {
-			a.Fatal(err)
-		}
+		a.flush()
 		more = false
 		for _, m := range replay.Machines {
 			ends, err := a.ends(a.Context(), m.Log)
@@ -134,8 +124,6 @@ func (a *archive) settle() {
 	}
 }
 
-func (a *archive) client() *kgo.Client { return a.producer.client }
-
 // fold does with messages what a processor does: it writes the rows, and sends what they cause.
 func (a *archive) fold(ctx context.Context, p *folded, end int64) error {
 	from := p.next
@@ -145,7 +133,7 @@ func (a *archive) fold(ctx context.Context, p *folded, end int64) error {
 		Reaches:    func(codecs.Origin) (bool, error) { return true, nil },
 		Row:        func(key string) ([]byte, error) { return p.rows[key], nil },
 	}
-	return broker.Read(ctx, a.conn, p.machine.Log, p.partition, from, end, func(r *kgo.Record) error {
+	return a.broker.Read(ctx, p.machine.Log, p.partition, from, end, func(r *kgo.Record) error {
 		step, err := p.machine.Fold(replay.RecordOf(r), world)
 		if err != nil || step.Verdict != engine.Taken {
 			return fmt.Errorf("%s/%d/%d comes to %v %s %w", r.Topic, r.Partition, r.Offset, step.Verdict, step.Reason, err)
@@ -173,17 +161,13 @@ func dress(o engine.Output, origin codecs.Origin) []kgo.RecordHeader {
 // commit commits for the groups all that their logs have.
 func (a *archive) commit() {
 	for _, m := range replay.Machines {
-		offsets := kadm.Offsets{}
+		offsets := map[broker.TopicPartition]int64{}
 		for _, p := range a.parts {
 			if p.machine.Log == m.Log {
-				offsets.AddOffset(m.Log, p.partition, p.next, -1)
+				offsets[broker.TopicPartition{Topic: m.Log, Partition: p.partition}] = p.next
 			}
 		}
-		answer, err := a.admin.CommitOffsets(a.Context(), m.Name, offsets)
-		if err == nil {
-			err = answer.Error()
-		}
-		if err != nil {
+		if err := a.broker.Commit(a.Context(), m.Name, offsets); err != nil {
 			a.Fatal(err)
 		}
 	}

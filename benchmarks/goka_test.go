@@ -29,7 +29,7 @@ func stockGoka(ctx context.Context, s *stand, m engine.Machine[inventory.State])
 		goka.Persist(rowCodec{m}),
 		goka.Output(goka.Stream(m.Sends[0]), new(codec.Bytes)),
 	)
-	p, err := goka.NewProcessor(s.conn.Brokers, graph,
+	p, err := goka.NewProcessor(s.outside.(broker.Connection).Brokers, graph,
 		goka.WithConsumerGroupBuilder(goka.ConsumerGroupBuilderWithConfig(oldest)),
 		goka.WithHasher(broker.NewHasher()),
 		goka.WithStorageBuilder(storage.DefaultBuilder(s.dir)),

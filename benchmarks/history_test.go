@@ -42,7 +42,7 @@ func BenchmarkHistory(b *testing.B) {
 
 // logBatch puts orders on the log.
 func (s *shop) logBatch(first int) {
-	p := newProducer(s, s.conn)
+	p := newProducer(s, s.broker)
 	for i := range logOrders {
 		var placed order.Placed
 		for l := range batchLines {
@@ -60,7 +60,7 @@ const hotMessages = 100_000
 // BenchmarkLookBack asks for a SKU of very many messages as it was at any time, over HTTP.
 func BenchmarkLookBack(b *testing.B) {
 	s := openShop(b, 1)
-	p := newProducer(b, s.conn)
+	p := newProducer(b, s.broker)
 	_, value := codecs.EncodeInventoryEvent(inventory.Receive{Quantity: 1})
 	began := time.Now().UnixMilli()
 	for range hotMessages {

@@ -22,7 +22,7 @@ import (
 	"stockflow/views"
 )
 
-// sizes are how many rows the tables have whose pages are compared.
+// sizes are how many rows the tables have whose pages are compared. -short leaves out the last, which takes minutes to fill.
 var sizes = []int{1_000, 100_000, 1_000_000}
 
 // pageRows is how many rows a page has here.
@@ -35,6 +35,10 @@ const rare = 200
 // rare ones are spread over the whole table; those of any customer are too, and are of another customer each time, so that no
 // cache has them. gets is the same number of rows by key, one by one, for comparison.
 func BenchmarkList(b *testing.B) {
+	sizes := sizes
+	if testing.Short() {
+		sizes = sizes[:len(sizes)-1]
+	}
 	for _, rows := range sizes {
 		tables := newLibrary(b, rows)
 		for _, c := range []struct {
@@ -108,14 +112,14 @@ func gets(b *testing.B, rows int, table *views.Table[order.State]) {
 // BenchmarkListUnderWrites reads pages of a table into which rows come as fast as its changelog takes them.
 func BenchmarkListUnderWrites(b *testing.B) {
 	const rows = 100_000
-	conn, tables := newEmptyLibrary(b)
-	fillLibrary(b, conn, rows)
+	logs, tables := newEmptyLibrary(b)
+	fillLibrary(b, logs, rows)
 	followed(b, tables)
 	ctx, stop := context.WithCancel(b.Context())
 	var wrote atomic.Int64
 	var writer sync.WaitGroup
 	writer.Go(func() {
-		p := newProducer(b, conn)
+		p := newProducer(b, logs)
 		defer p.close()
 		for i := int64(0); ctx.Err() == nil; i++ {
 			n := rand.IntN(rows)
@@ -145,8 +149,8 @@ func BenchmarkListUnderWrites(b *testing.B) {
 // newLibrary returns tables of so many rows each that can be read.
 func newLibrary(b *testing.B, rows int) *views.Tables {
 	b.Helper()
-	conn, tables := newEmptyLibrary(b)
-	fillLibrary(b, conn, rows)
+	logs, tables := newEmptyLibrary(b)
+	fillLibrary(b, logs, rows)
 	began := time.Now()
 	followed(b, tables)
 	b.Logf("3 tables of %d rows, with their indexes, were read from the changelog in %v", rows, time.Since(began).Round(time.Millisecond))
@@ -168,21 +172,17 @@ func reportCPU(b *testing.B, before time.Duration) {
 	b.ReportMetric(float64((cpuTime()-before).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 }
 
-func newEmptyLibrary(b *testing.B) (broker.Connection, *views.Tables) {
+func newEmptyLibrary(b *testing.B) (broker.Broker, *views.Tables) {
 	b.Helper()
-	logs, err := broker.OpenEmbedded(b.TempDir(), broker.Unsynced(), broker.Logger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = logs.Close() })
+	logs := openJournal(b, b.TempDir())
 	var topics []broker.Topic
 	for _, name := range []string{processors.OrderTable, processors.InventoryTable, processors.ShipmentTable} {
 		topics = append(topics, broker.Topic{Name: name, Kind: broker.Table})
 	}
-	if _, _, err := broker.Ensure(b.Context(), logs.Connection(), topics, workPartitions); err != nil {
+	if _, _, err := logs.Ensure(b.Context(), topics, workPartitions); err != nil {
 		b.Fatal(err)
 	}
-	return logs.Connection(), views.Open(logs.Connection(), b.TempDir(), slog.New(slog.DiscardHandler))
+	return logs, views.Open(logs, b.TempDir(), slog.New(slog.DiscardHandler))
 }
 
 // followed runs the tables until the benchmark ends, and returns when they can be read.
@@ -207,9 +207,9 @@ func followed(b *testing.B, tables *views.Tables) {
 	}
 }
 
-func fillLibrary(b *testing.B, conn broker.Connection, rows int) {
+func fillLibrary(b *testing.B, logs broker.Broker, rows int) {
 	b.Helper()
-	p := newProducer(b, conn)
+	p := newProducer(b, logs)
 	for i := range rows {
 		head := codecs.Head{Applied: int64(i)}
 		p.send(toShelf(processors.OrderTable, orderKey(i), codecs.EncodeOrderRow(head, orderRow(i, rows))))

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -21,32 +23,35 @@ const looks = 2_000
 func BenchmarkPast(b *testing.B) {
 	dir := openArchive(b)
 	b.Run("none", func(b *testing.B) {
-		kafka := start(b, "broker", dir)
 		for b.Loop() {
-			server, _ := reader(b, kafka, "no history")
+			server, _ := serve(b, dir, "no history")
 			b.ReportMetric(mib(server.sample().Peak), "peak-MiB")
+			server.stop()
 		}
 	})
 	b.Run("asked", func(b *testing.B) {
-		kafka := start(b, "broker", dir)
 		for b.Loop() {
-			askPast(b, kafka)
+			if err := os.RemoveAll(filepath.Join(dir, "history")); err != nil {
+				b.Fatal(err)
+			}
+			askPast(b, dir)
 		}
 	})
 }
 
-// reader starts a server that has the API alone, and waits until it has read the tables.
-func reader(b *testing.B, kafka *process, without ...string) (*process, *shop) {
-	server := start(b, "reader", append([]string{b.TempDir(), kafka.address}, without...)...)
+// serve starts a server on a directory, and waits until it is ready.
+func serve(b *testing.B, dir string, without ...string) (*process, *shop) {
+	server := start(b, "server", append([]string{dir}, without...)...)
 	s := &shop{TB: b, url: "http://" + server.address, http: http.DefaultClient}
 	s.await("/readyz")
 	return server, s
 }
 
 // askPast starts a server, waits until it has read everything, and asks.
-func askPast(b *testing.B, kafka *process) {
+func askPast(b *testing.B, dir string) {
 	began := time.Now()
-	server, s := reader(b, kafka)
+	server, s := serve(b, dir)
+	defer server.stop()
 	for i := range 64 { // some of each partition, and those that come last in it
 		s.await("/v1/orders/" + orderKey(i) + "/explain")
 		s.await("/v1/orders/" + orderKey(*delivered-1-i) + "/explain")

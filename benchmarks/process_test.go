@@ -9,40 +9,52 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
-	"stockflow/broker"
 	"stockflow/cli"
 
 	processes "stockflow/stand"
 )
 
-// part makes this test binary a part of Stockflow in a process of its own, so that its memory is seen alone: a broker
-// in a directory, or a server on the broker at an address.
+// part makes this test binary a Stockflow in a process of its own, so that its memory is seen alone: a server in a directory, which
+// says what it holds when it is asked, or any command.
 const part = "STOCKFLOW_BENCHMARK_PART"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(part) {
 	case "":
-		os.Exit(m.Run())
+		processes.Main(m, func() { go collectWhenAsked(); cli.Main() })
 	case "command":
 		cli.Main()
-	case "broker":
-		b, err := broker.OpenEmbedded(os.Args[1])
-		attend(err, func() string { return b.Addr() }, func() error { return b.Close() })
-	case "reader":
-		s, err := cli.Serve{
-			HTTP: "127.0.0.1:0", Data: os.Args[1], Brokers: os.Args[2:3], Partitions: shopPartitions, Roles: []string{"api"}, NoHistory: len(os.Args) > 3,
-		}.Start(context.Background(), slog.New(slog.DiscardHandler))
-		attend(err, func() string { return s.HTTPAddr() }, func() error { return s.Stop() })
 	case "server":
 		s, err := cli.Serve{
-			HTTP: "127.0.0.1:0", Data: os.Args[1], Brokers: os.Args[2:], Partitions: shopPartitions,
+			HTTP: "127.0.0.1:0", Data: os.Args[1], Partitions: shopPartitions, NoHistory: len(os.Args) > 2,
 		}.Start(context.Background(), slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 		attend(err, func() string { return s.HTTPAddr() }, func() error { return s.Stop() })
+	}
+}
+
+// collecting names the file that asks a server to give back what memory it doesn't need.
+const collecting = "STOCKFLOW_BENCHMARK_COLLECTING"
+
+// collectWhenAsked does so at each SIGUSR1, and removes the file then.
+func collectWhenAsked() {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1)
+	for range asked {
+		runtime.GC() // what had a finalizer goes with the second
+		debug.FreeOSMemory()
+		if err := os.Remove(os.Getenv(collecting)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 }
 
@@ -85,9 +97,10 @@ func residentBytes() int64 { return processes.Memory(os.Getpid()) }
 // process is a part that runs.
 type process struct {
 	t       testing.TB
-	stdin   io.Writer
+	stdin   io.WriteCloser
 	stdout  *bufio.Reader
 	address string
+	stop    func() // returns when it has ended
 }
 
 // start starts a part, which ends with the benchmark.
@@ -107,13 +120,14 @@ func start(t testing.TB, name string, args ...string) *process {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	p := &process{t: t, stdin: stdin, stdout: bufio.NewReader(stdout)}
+	p.stop = sync.OnceFunc(func() {
 		_ = stdin.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the %s: %v", name, err)
 		}
 	})
-	p := &process{t: t, stdin: stdin, stdout: bufio.NewReader(stdout)}
+	t.Cleanup(p.stop)
 	p.address = p.line()
 	return p
 }

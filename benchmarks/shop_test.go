@@ -15,6 +15,7 @@ import (
 	"stockflow/broker"
 	"stockflow/cli"
 	"stockflow/codecs"
+	"stockflow/journal"
 	"stockflow/processors"
 	"stockflow/processors/inventory"
 )
@@ -25,10 +26,11 @@ const shopPartitions = 8 // what serve begins with
 type shop struct {
 	testing.TB
 	*watcher
-	dir  string
-	url  string
-	http *http.Client
-	skus int
+	dir     string
+	journal *journal.Journal
+	url     string
+	http    *http.Client
+	skus    int
 }
 
 func openShop(t testing.TB, skus int) *shop { return openShopAs(t, skus, cli.Serve{}) }
@@ -53,7 +55,7 @@ func openShopAs(t testing.TB, skus int, serve cli.Serve) *shop {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
 	s := &shop{
-		TB: t, watcher: newWatcher(t, server.Embedded().Connection()), dir: dir,
+		TB: t, watcher: newWatcher(t, server.Broker()), dir: dir, journal: server.Journal(),
 		url: "http://" + server.HTTPAddr(), http: &http.Client{Transport: transport}, skus: skus,
 	}
 	receive(s, s.watcher, skus)
@@ -63,7 +65,7 @@ func openShopAs(t testing.TB, skus int, serve cli.Serve) *shop {
 // receive fills the shelves with more than any benchmark sells, and waits until the stock knows of it.
 func receive(t testing.TB, w *watcher, skus int) {
 	t.Helper()
-	p := newProducer(t, w.conn)
+	p := newProducer(t, w.broker)
 	_, value := codecs.EncodeInventoryEvent(inventory.Receive{Quantity: inventory.MaxQuantity})
 	for i := range skus {
 		p.send(toShop(processors.InventoryEvents, sku(i), value))
@@ -107,6 +109,12 @@ func (s *shop) place(id string, first, lines, status int, headers ...string) {
 	if err != nil || a.StatusCode != status {
 		s.Errorf("%s is answered with %d %s, %v", body, a.StatusCode, text, err)
 	}
+}
+
+// stored is how many bytes the shop has on the disk, without the part of the journal's newest files that is yet to be filled.
+func (s *shop) stored() int64 {
+	j := s.journal.Stats()
+	return onDisk(s.dir) - onDisk(filepath.Join(s.dir, "journal")) + j.TailBytes + j.SealedBytes
 }
 
 // onDisk is how many bytes there are in all files under a directory. Files that go meanwhile don't count.

@@ -41,8 +41,8 @@ func openArchive(b *testing.B) string {
 	return dir
 }
 
-// BenchmarkVerify runs "stockflow verify" in a process of its own, on the table of the orders alone and on all, beside an
-// embedded broker in another process, as beside a running server. events/s are the messages folded, by the time of the whole
+// BenchmarkVerify runs "stockflow verify" in a process of its own, on the table of the orders alone and on all, beside a
+// server in another process, and on the directory of one that has stopped. events/s are the messages folded, by the time of the whole
 // command, which reads as many rows of the changelog besides. cpu-ns/event is what both processes used of all processors, and doesn't
 // depend on who else uses them; peak-MiB is what was resident of verify's at most.
 func BenchmarkVerify(b *testing.B) {
@@ -55,26 +55,23 @@ func BenchmarkVerify(b *testing.B) {
 // BenchmarkFold is BenchmarkVerify of the orders without the changelog: what a fold of the log costs by itself.
 func BenchmarkFold(b *testing.B) {
 	dir := openArchive(b)
-	b.Run("brokers", func(b *testing.B) {
-		kafka := start(b, "broker", dir)
-		measure(b, kafka, "--fold-only", "--table=order", "--brokers="+kafka.address)
-	})
 	b.Run("running", func(b *testing.B) { beside(b, dir, "--fold-only", "--table=order") })
 	b.Run("stopped", func(b *testing.B) { measure(b, nil, "--fold-only", "--table=order", "--data="+dir) })
 }
 
-// beside measures a verification beside the broker of a directory.
+// beside measures a verification beside the server of a directory, which has nothing else to do.
 func beside(b *testing.B, dir string, args ...string) {
-	measure(b, start(b, "broker", dir), append(args, "--data="+dir)...)
+	server, _ := serve(b, dir, "no history")
+	measure(b, server, append(args, "--data="+dir)...)
 }
 
-// measure measures verifications. kafka is the broker if it is in another process.
-func measure(b *testing.B, kafka *process, args ...string) {
+// measure measures verifications. server is the one that runs beside them, nil if there is none.
+func measure(b *testing.B, server *process, args ...string) {
 	used := func() time.Duration {
-		if kafka == nil {
+		if server == nil {
 			return 0
 		}
-		return kafka.sample().Used
+		return server.sample().Used
 	}
 	var took, processors time.Duration
 	var peak, events, rows int64

@@ -14,8 +14,10 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/journal"
 	"stockflow/processors"
 	"stockflow/processors/inventory"
+	"stockflow/stand/fake"
 )
 
 // work is what engines are measured by: the inventory machine's, so a message is consumed, its row read and written,
@@ -32,47 +34,75 @@ type work struct {
 
 const workPartitions = 4
 
-// stand is a broker in this process, with a work in its log and nothing else.
+// stand is a place for logs in this process, with a work in its log and nothing else.
 type stand struct {
 	testing.TB
 	*watcher
-	broker *broker.Embedded
-	dir    string // for what an engine keeps
-	work   work
+	place
+	dir  string // for what an engine keeps
+	work work
 }
 
-func newStand(t testing.TB, w work) *stand {
+// place is where the logs are.
+type place struct {
+	outside broker.Broker // as the world sees them
+	inside  broker.Broker // as an engine does
+	close   func()        // for who can't wait for the end of the test
+}
+
+// onJournal is a journal, on a disk, as the program has it.
+func onJournal(t testing.TB) place {
 	t.Helper()
-	b, err := broker.OpenEmbedded(t.TempDir(), broker.Unsynced(), broker.Logger(slog.New(slog.DiscardHandler)))
+	local := openJournal(t, t.TempDir())
+	return place{local, local.Inside(), func() { closeJournal(t, local) }}
+}
+
+// openJournal opens the journal in a directory, until the test ends.
+func openJournal(t testing.TB, dir string) broker.Local {
+	t.Helper()
+	j, err := journal.Open(dir, journal.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = b.Close() })
+	t.Cleanup(func() { _ = j.Close() })
+	return broker.NewLocal(j)
+}
+
+func closeJournal(t testing.TB, local broker.Local) {
+	t.Helper()
+	if err := local.Journal().Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// onKafka is a fake one in memory.
+func onKafka(t testing.TB) place {
+	t.Helper()
+	k := fake.Open(t)
+	conn := broker.Connection{Brokers: k.Brokers()}
+	return place{conn, conn, k.Close}
+}
+
+func newStand(t testing.TB, w work, open func(testing.TB) place) *stand {
+	t.Helper()
+	at := open(t)
 	topics := []broker.Topic{
 		{Name: processors.InventoryEvents, Kind: broker.Log}, {Name: processors.OrderEvents, Kind: broker.Log},
 		{Name: processors.InventoryTable, Kind: broker.Table}, {Name: engine.Letters, Kind: broker.Letters},
 	}
-	if _, _, err := broker.Ensure(t.Context(), b.Connection(), topics, workPartitions); err != nil {
+	if _, _, err := at.outside.Ensure(t.Context(), topics, workPartitions); err != nil {
 		t.Fatal(err)
 	}
-	s := &stand{TB: t, watcher: newWatcher(t, b.Connection()), broker: b, dir: t.TempDir(), work: w}
+	s := &stand{TB: t, watcher: newWatcher(t, at.outside), place: at, dir: t.TempDir(), work: w}
 	s.load()
 	return s
-}
-
-// close frees what the stand has before its benchmark ends.
-func (s *stand) close() {
-	s.client.Close()
-	if err := s.broker.Close(); err != nil {
-		s.Error(err)
-	}
 }
 
 // load writes the work down. A message that is heard names one of another log, so there is a first record in each of
 // that log's partitions to be named.
 func (s *stand) load() {
 	s.Helper()
-	p := newProducer(s, s.conn)
+	p := newProducer(s, s.inside)
 	for partition := range int32(workPartitions) {
 		p.send(&kgo.Record{Topic: processors.OrderEvents, Partition: partition, Value: []byte("{}")})
 	}
@@ -161,6 +191,9 @@ func (s *stand) run(c contender, clock clock) cost {
 	clock.StopTimer()
 	stop()
 	if err := <-ended; err != nil {
+		s.Fatal(err)
+	}
+	if err := s.outside.Sync(s.Context()); err != nil {
 		s.Fatal(err)
 	}
 	if n, err := s.committed(s.Context(), m.Group, m.Log); err != nil || n != int64(s.work.messages) {

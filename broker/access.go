@@ -20,6 +20,7 @@ const (
 	Looking Access = iota // at topics and their settings
 	Reading
 	Writing // and reading, and looking
+	Moving  // and changing their settings
 )
 
 // operations are what an access needs on each topic.
@@ -29,6 +30,8 @@ func (a Access) operations() []kmsg.ACLOperation {
 		return []kmsg.ACLOperation{kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs}
 	case Reading:
 		return []kmsg.ACLOperation{kmsg.ACLOperationRead}
+	case Moving:
+		return append(Writing.operations(), kmsg.ACLOperationAlterConfigs)
 	}
 	return []kmsg.ACLOperation{kmsg.ACLOperationRead, kmsg.ACLOperationWrite, kmsg.ACLOperationDescribeConfigs}
 }
@@ -62,6 +65,11 @@ func CheckAccess(ctx context.Context, c Connection, a Access, topics []Topic, gr
 		return fmt.Errorf("the brokers don't allow %s what it needs: %s", c.Security.principal(), strings.Join(missing, ", "))
 	}
 	return nil
+}
+
+// Denied reports whether the brokers refuse something to whoever we are, which no waiting mends.
+func Denied(err error) bool {
+	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.GroupAuthorizationFailed)
 }
 
 // principal is who the brokers take us for, as far as we know.

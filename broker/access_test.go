@@ -87,7 +87,7 @@ func TestTopicsThatMayNotBeMadeAreNamed(t *testing.T) {
 	all := []kmsg.ACLOperation{kmsg.ACLOperationRead, kmsg.ACLOperationWrite, kmsg.ACLOperationDescribeConfigs}
 	c := kafka(t, 1, kfake.EnableSASL(), kfake.EnableACLs(), kfake.User("PLAIN", "shop", "secret", allow(topicACL, "", all...)...))
 	c.Security = Security{Login: Plain, User: "shop", Password: "secret"}
-	_, _, err := Ensure(t.Context(), c, shop, 1)
+	_, _, err := c.Ensure(t.Context(), shop, 1)
 	wantError(t, err, "create topic orders", "AUTHORIZATION_FAILED")
 	if strings.Contains(err.Error(), "secret") {
 		t.Errorf("the password is in %v", err)

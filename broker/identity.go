@@ -6,10 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io/fs"
+	"maps"
+	"slices"
 
-	"github.com/twmb/franz-go/pkg/kadm"
+	"stockflow/journal/files"
 )
 
 // memory is what stands in the file: the topics as they were, by name.
@@ -23,18 +24,21 @@ type remembered struct {
 	Ends []int64 `json:"ends"`
 }
 
+// ErrOtherTopics says that topics are not what they were.
+var ErrOtherTopics = errors.New("these are not the topics that the tables were made from")
+
 // CheckIdentity compares the topics with what [Remember] wrote into file. Rows say which offsets they took in; on
 // other topics, or on logs that were cut, that would be a lie, and messages would be dropped as seen. So the error names each
 // topic that is gone, was made again, or ends before where it ended, with partition and both offsets.
 //
 // Topics that the file doesn't have are new, and fine; so is a file that doesn't exist. A log that no longer begins
 // at its beginning is a warning: its table is right, but can't be folded again.
-func CheckIdentity(ctx context.Context, c Connection, file string, topics []Topic) (warnings []string, err error) {
-	before, err := recall(file)
+func CheckIdentity(ctx context.Context, b Broker, fsys files.FS, file string, topics []Topic) (warnings []string, err error) {
+	before, err := recall(fsys, file)
 	if err != nil {
 		return nil, err
 	}
-	now, err := observe(ctx, c, topics)
+	now, err := observe(ctx, b, topics)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +52,7 @@ func CheckIdentity(ctx context.Context, c Connection, file string, topics []Topi
 		}
 	}
 	if err := errors.Join(wrong...); err != nil {
-		return warnings, fmt.Errorf("these are not the topics that the tables were made from (as remembered in %s):\n%w", file, err)
+		return warnings, fmt.Errorf("%w (as remembered in %s):\n%w", ErrOtherTopics, file, err)
 	}
 	return warnings, nil
 }
@@ -56,12 +60,12 @@ func CheckIdentity(ctx context.Context, c Connection, file string, topics []Topi
 // Remember writes the topics' ids and ends into file, for CheckIdentity at the next start. Call it after
 // CheckIdentity, and again from time to time: a cut is noticed down to the last call. When it returns, the file is on
 // the disk; if the process dies before, the file is as it was.
-func Remember(ctx context.Context, c Connection, file string, topics []Topic) error {
-	all, err := recall(file)
+func Remember(ctx context.Context, b Broker, fsys files.FS, file string, topics []Topic) error {
+	all, err := recall(fsys, file)
 	if err != nil {
 		return err
 	}
-	now, err := observe(ctx, c, topics)
+	now, err := observe(ctx, b, topics)
 	if err != nil {
 		return err
 	}
@@ -74,15 +78,15 @@ func Remember(ctx context.Context, c Connection, file string, topics []Topic) er
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(file, append(text, '\n')); err != nil {
+	if err := files.Replace(fsys, file, append(text, '\n')); err != nil {
 		return fmt.Errorf("remember the topics in %s: %w", file, err)
 	}
 	return nil
 }
 
-func recall(file string) (memory, error) {
-	text, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
+func recall(fsys files.FS, file string) (memory, error) {
+	text, err := files.ReadFile(fsys, file)
+	if errors.Is(err, fs.ErrNotExist) {
 		return memory{Topics: make(map[string]remembered)}, nil
 	}
 	var m memory
@@ -145,36 +149,33 @@ func (o observed) expired(name string) (warnings []string) {
 }
 
 // observe returns the topics as they are, by name.
-func observe(ctx context.Context, c Connection, topics []Topic) (map[string]observed, error) {
-	cl, err := c.Client()
+func observe(ctx context.Context, b Broker, topics []Topic) (map[string]observed, error) {
+	found, err := b.Topics(ctx, names(topics)...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("look at the topics: %w", err)
 	}
-	defer cl.Close()
-	admin := kadm.NewClient(cl)
-	found, _, err := ensuring{admin: admin, conn: c, topics: topics}.find(ctx)
-	if err != nil {
+	there := slices.Collect(maps.Keys(found))
+	starts, errStarts := b.Starts(ctx, there...)
+	ends, errEnds := b.Ends(ctx, there...)
+	if err := errors.Join(errStarts, errEnds); err != nil {
 		return nil, err
 	}
 	all := make(map[string]observed, len(found))
-	if len(found) == 0 {
-		return all, nil // to list the offsets of no topics would list those of all
-	}
-	starts, errStarts := admin.ListStartOffsets(ctx, found.Names()...)
-	ends, errEnds := admin.ListEndOffsets(ctx, found.Names()...)
-	if err := errors.Join(errStarts, errEnds, starts.Error(), ends.Error()); err != nil {
-		return nil, fmt.Errorf("read where the topics begin and end: %w", err)
-	}
 	for name, d := range found {
-		all[name] = observed{exists: true, id: d.ID.String(), starts: offsets(starts[name]), ends: offsets(ends[name])}
+		o := observed{exists: true, id: d.ID, starts: make([]int64, d.Partitions), ends: make([]int64, d.Partitions)}
+		for p := range d.Partitions {
+			at := TopicPartition{name, p}
+			o.starts[p], o.ends[p] = starts[at], ends[at]
+		}
+		all[name] = o
 	}
 	return all, nil
 }
 
 // Realm returns what no other set of logs has: it changes only when one of the logs is deleted and made again. It is
 // the same for all processes on these logs, and not a secret to them.
-func Realm(ctx context.Context, c Connection, topics []Topic) ([]byte, error) {
-	seen, err := observe(ctx, c, topics)
+func Realm(ctx context.Context, b Broker, topics []Topic) ([]byte, error) {
+	seen, err := observe(ctx, b, topics)
 	if err != nil {
 		return nil, err
 	}
@@ -185,42 +186,4 @@ func Realm(ctx context.Context, c Connection, topics []Topic) ([]byte, error) {
 		}
 	}
 	return h.Sum(nil), nil
-}
-
-func offsets(byPartition map[int32]kadm.ListedOffset) []int64 {
-	all := make([]int64, len(byPartition))
-	for p, o := range byPartition {
-		all[p] = o.Offset
-	}
-	return all
-}
-
-// replaceFile writes text so that a crash leaves either the old file or the new one, whole.
-func replaceFile(file string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) //nolint:errcheck // it is there only if what follows failed
-	if err := fill(f, text); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), file); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(file))
-}
-
-// fill writes b into a file that is new, to the disk, and closes it.
-func fill(f *os.File, b []byte) error {
-	_, err := f.Write(b)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

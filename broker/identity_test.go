@@ -7,15 +7,18 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"stockflow/journal/files"
+	"stockflow/stand/fake"
 )
 
 // remember makes the shop's topics, with three orders, and remembers them.
 func rememberShop(t *testing.T) (c Connection, file string) {
 	t.Helper()
-	dir := t.TempDir()
-	c, file = open(t, dir).Connection(), filepath.Join(dir, "topics.json")
+	c, file = kafka(t, 1), filepath.Join(t.TempDir(), "topics.json")
 	ensure(t, c, 1, shop...)
-	if _, err := CheckIdentity(t.Context(), c, file, shop); err != nil {
+	if _, err := CheckIdentity(t.Context(), c, files.OS(), file, shop); err != nil {
 		t.Fatalf("before anything is remembered: %v", err)
 	}
 	produce(t, c, "orders", "a", "b", "c")
@@ -25,7 +28,7 @@ func rememberShop(t *testing.T) (c Connection, file string) {
 
 func remember(t *testing.T, c Connection, file string) {
 	t.Helper()
-	if err := Remember(t.Context(), c, file, shop); err != nil {
+	if err := Remember(t.Context(), c, files.OS(), file, shop); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -33,12 +36,12 @@ func remember(t *testing.T, c Connection, file string) {
 func TestTheSameTopicsAreTaken(t *testing.T) {
 	c, file := rememberShop(t)
 	produce(t, c, "orders", "d")
-	if warnings, err := CheckIdentity(t.Context(), c, file, shop); len(warnings) > 0 || err != nil {
+	if warnings, err := CheckIdentity(t.Context(), c, files.OS(), file, shop); len(warnings) > 0 || err != nil {
 		t.Errorf("%q, %v", warnings, err)
 	}
 	remember(t, c, file)
 	after := append([]Topic{{"new", Log}}, shop...)
-	if warnings, err := CheckIdentity(t.Context(), c, file, after); len(warnings) > 0 || err != nil {
+	if warnings, err := CheckIdentity(t.Context(), c, files.OS(), file, after); len(warnings) > 0 || err != nil {
 		t.Errorf("with a new topic: %q, %v", warnings, err)
 	}
 }
@@ -46,11 +49,11 @@ func TestTheSameTopicsAreTaken(t *testing.T) {
 func TestATopicMadeAgainIsRefused(t *testing.T) {
 	c, file := rememberShop(t)
 	remake(t, c, shop[0], 1, nil)
-	_, err := CheckIdentity(t.Context(), c, file, shop)
+	_, err := CheckIdentity(t.Context(), c, files.OS(), file, shop)
 	wantError(t, err, "orders", "partition 0 ended at 3 and ends at 0", file)
 
 	produce(t, c, "orders", "a", "b", "c", "d") // longer than it was, and still another
-	_, err = CheckIdentity(t.Context(), c, file, shop)
+	_, err = CheckIdentity(t.Context(), c, files.OS(), file, shop)
 	wantError(t, err, "orders", "made again")
 }
 
@@ -59,40 +62,39 @@ func TestATopicThatIsGoneIsRefused(t *testing.T) {
 	if _, err := admin(t, c).DeleteTopic(t.Context(), "order-table"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := CheckIdentity(t.Context(), c, file, shop)
+	_, err := CheckIdentity(t.Context(), c, files.OS(), file, shop)
 	wantError(t, err, "order-table is gone")
 	if _, err := admin(t, c).DeleteTopics(t.Context(), names(shop)...); err != nil {
 		t.Fatal(err)
 	}
-	_, err = CheckIdentity(t.Context(), c, file, shop)
+	_, err = CheckIdentity(t.Context(), c, files.OS(), file, shop)
 	wantError(t, err, "orders is gone", "dead-letters is gone")
 }
 
 // The log's files are put back to what they were, as from a backup: same ids, fewer messages.
 func TestALogThatWasCutIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "topics.json")
-	e := open(t, dir)
-	ensure(t, e.Connection(), 1, shop...)
-	produce(t, e.Connection(), "orders", "a")
-	closeBroker(t, e)
-	backup := filepath.Join(t.TempDir(), "broker")
-	if err := os.CopyFS(backup, os.DirFS(filepath.Join(dir, "broker"))); err != nil {
+	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "topics.json")
+	kafkaDir, backup := filepath.Join(dir, "kafka"), filepath.Join(dir, "backup")
+	run := func(during func(Connection)) {
+		cluster := fake.Open(t, kfake.DataDir(kafkaDir))
+		during(Connection{Brokers: cluster.Brokers()})
+		cluster.Close()
+	}
+	run(func(c Connection) {
+		ensure(t, c, 1, shop...)
+		produce(t, c, "orders", "a")
+	})
+	if err := os.CopyFS(backup, os.DirFS(kafkaDir)); err != nil {
 		t.Fatal(err)
 	}
+	run(func(c Connection) {
+		produce(t, c, "orders", "b", "c")
+		remember(t, c, file)
+	})
 
-	e = open(t, dir)
-	produce(t, e.Connection(), "orders", "b", "c")
-	remember(t, e.Connection(), file)
-	closeBroker(t, e)
-	if err := os.RemoveAll(filepath.Join(dir, "broker")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.CopyFS(filepath.Join(dir, "broker"), os.DirFS(backup)); err != nil {
-		t.Fatal(err)
-	}
-
-	_, err := CheckIdentity(t.Context(), open(t, dir).Connection(), file, shop)
+	kafkaDir = backup
+	var err error
+	run(func(c Connection) { _, err = CheckIdentity(t.Context(), c, files.OS(), file, shop) })
 	wantError(t, err, "orders, partition 0", "ended at 3 and ends at 1")
 }
 
@@ -103,7 +105,7 @@ func TestALogWhoseStartHasExpired(t *testing.T) {
 	if _, err := admin(t, c).DeleteRecords(t.Context(), upTo); err != nil {
 		t.Fatal(err)
 	}
-	warnings, err := CheckIdentity(t.Context(), c, file, shop)
+	warnings, err := CheckIdentity(t.Context(), c, files.OS(), file, shop)
 	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "orders, partition 0: its start has expired, the first message is at 2") {
 		t.Errorf("%q, %v", warnings, err)
 	}
@@ -115,7 +117,7 @@ func TestAMemoryThatCantBeRead(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := CheckIdentity(t.Context(), c, file, shop)
+		_, err := CheckIdentity(t.Context(), c, files.OS(), file, shop)
 		wantError(t, err, file, "remove the file")
 	}
 }

@@ -18,10 +18,9 @@ type lock struct {
 	file *os.File
 }
 
-// holder is what stands in the lock's file: who has it and, once the broker takes requests, where it listens.
+// holder is what stands in the lock's file: who has it.
 type holder struct {
-	PID     int    `json:"pid"`
-	Address string `json:"address,omitempty"`
+	PID int `json:"pid"`
 }
 
 // held are the locks of this process. One that nobody refers to any more would be closed by the garbage collector,
@@ -31,7 +30,7 @@ var held sync.Map
 func lockPath(dir string) string { return filepath.Join(dir, "LOCK") }
 
 func takeLock(dir string) (*lock, error) {
-	f, err := os.OpenFile(lockPath(dir), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(lockPath(dir), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the data directory: %w", err)
 	}
@@ -46,10 +45,10 @@ func takeLock(dir string) (*lock, error) {
 	return l, nil
 }
 
-// Hold takes the data directory dir, which is created if there is none, for a process whose broker is elsewhere, until
+// Hold takes the data directory dir, which is created if there is none, until
 // release is called or the process ends. The error names dir and who has it.
 func Hold(dir string) (release func() error, err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the data directory: %w", err)
 	}
 	l, err := takeLock(dir)
@@ -57,6 +56,17 @@ func Hold(dir string) (release func() error, err error) {
 		return nil, err
 	}
 	return l.release, nil
+}
+
+// Leaving reports whether the process that has the data directory dir is ending, as after a kill: the system frees its memory
+// first, and its files and ports after that.
+func Leaving(dir string) bool {
+	f, err := os.Open(lockPath(dir))
+	if err != nil {
+		return false
+	}
+	h, err := readHolder(f)
+	return errors.Join(err, f.Close()) == nil && isEnding(h.PID)
 }
 
 // refused says who has the lock. The file may be empty for a moment, when its holder has only just taken it.
@@ -69,12 +79,6 @@ func (l *lock) refused(err error) error {
 	}
 	return fmt.Errorf("the data directory %s is in use by another process: stop it first, or name another directory", l.dir)
 }
-
-// publish lets other processes find the broker.
-func (l *lock) publish(addr string) error { return l.write(holder{PID: os.Getpid(), Address: addr}) }
-
-// hide takes back publish.
-func (l *lock) hide() error { return l.write(holder{PID: os.Getpid()}) }
 
 func (l *lock) write(h holder) error {
 	text, err := json.Marshal(h)
@@ -107,24 +111,15 @@ func readHolder(f io.Reader) (holder, error) {
 	return h, err
 }
 
-// Find returns how to reach the broker that another process has open on dir, and whether there is one. If there is
-// none, dir is free to be opened. An error says that there is a process, but that its broker is just starting or stopping.
-func Find(dir string) (Connection, bool, error) {
+// Running reports whether a process has the data directory dir.
+func Running(dir string) (bool, error) {
 	f, err := os.Open(lockPath(dir))
 	if errors.Is(err, os.ErrNotExist) {
-		return Connection{}, false, nil
+		return false, nil
 	}
 	if err != nil {
-		return Connection{}, false, fmt.Errorf("look for a broker in the data directory: %w", err)
+		return false, fmt.Errorf("look for a process on the data directory: %w", err)
 	}
 	defer unlock(f) //nolint:errcheck // nothing was written
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
-	if err == nil {
-		return Connection{}, false, nil
-	}
-	h, err := readHolder(f)
-	if err != nil || h.Address == "" {
-		return Connection{}, true, fmt.Errorf("the data directory %s is being opened or closed: try again in a moment", dir)
-	}
-	return Connection{Brokers: []string{h.Address}, Embedded: true}, true, nil
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil, nil
 }

@@ -21,7 +21,7 @@ func TestALockIsFreeAtOnceWhenItIsReleased(t *testing.T) {
 	if err := l.release(); err != nil {
 		t.Fatal(err)
 	}
-	if _, running, err := Find(dir); running || err != nil {
+	if running, err := Running(dir); running || err != nil {
 		t.Errorf("the released directory is in use: %v %v", running, err)
 	}
 	again, err := takeLock(dir)

@@ -16,29 +16,12 @@ const (
 	readAnswer = 20 * time.Second
 )
 
-// Read calls each with the records of a partition from offset from on and before offset to, in order, and returns
-// when it has seen the last of them, or at each's first error. A record is each's until it returns, and with a connection that
-// is On a directory so are its bytes. Offsets may have gaps. It is an error when no broker
-// answers any more; a client by itself would wait for one for ever, and an embedded broker never comes back to its address.
-func Read(ctx context.Context, conn Connection, topic string, partition int32, from, to int64, each func(*kgo.Record) error) (err error) {
-	if conn.files != "" && from < to {
-		at := kgo.Record{Topic: topic, Partition: partition}
-		if from, err = readSegments(ctx, partitionDir(conn.files, topic, partition), from, to, at, each); err != nil {
-			return err
-		}
-	}
-	switch {
-	case from >= to:
+// Read implements Broker. A client by itself would wait for a broker that is gone for ever.
+func (c Connection) Read(ctx context.Context, topic string, partition int32, from, to int64, each func(*kgo.Record) error) error {
+	if from >= to {
 		return nil
-	case conn.outline:
-		return fmt.Errorf("reading %s/%d: the files can't be read from offset %d on", topic, partition, from)
 	}
-	return readSent(ctx, conn, topic, partition, from, to, each)
-}
-
-// readSent is Read of what the broker sends.
-func readSent(ctx context.Context, conn Connection, topic string, partition int32, from, to int64, each func(*kgo.Record) error) error {
-	client, err := conn.Client(
+	client, err := c.Client(
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(from)}}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // they are what a gap at the end consists of
@@ -52,12 +35,13 @@ func readSent(ctx context.Context, conn Connection, topic string, partition int3
 		if err != nil {
 			return fmt.Errorf("reading %s/%d: %w", topic, partition, err)
 		}
-		for _, e := range fetches.Errors() {
+		instead, errs := passUnreadable(client, fetches)
+		for _, e := range errs {
 			if !errors.Is(e.Err, context.DeadlineExceeded) { // which is the end of the wait, and not ctx's
 				return fmt.Errorf("reading %s/%d: %w", topic, partition, e.Err)
 			}
 		}
-		for _, r := range fetches.Records() {
+		for _, r := range append(fetches.Records(), instead...) {
 			next = r.Offset + 1
 			if r.Offset >= to || r.Attrs.IsControl() {
 				continue

@@ -17,11 +17,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Producer returns a client as [Connection.Client] does, for records that have to arrive without a hole. A client that is
+// overhearing returns a client as [Connection.Client] does, for records that have to arrive without a hole. A client that is
 // refused a record for good drops all that it holds for its partition and takes later records at once, some time before it
 // tells whose records it dropped. So refused is told of such an answer before the client reads it: what is produced once
 // refused has returned is behind the hole. It may be called by several goroutines at once.
-func (c Connection) Producer(refused func(error), opts ...kgo.Opt) (*kgo.Client, error) {
+func (c Connection) overhearing(refused func(error), opts ...kgo.Opt) (*kgo.Client, error) {
 	security := c.Security
 	security.TLS = nil // which the dialer speaks
 	dial := kgo.Dialer(func(ctx context.Context, network, host string) (net.Conn, error) {

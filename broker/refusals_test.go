@@ -8,6 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"stockflow/stand/fake"
 )
 
 // A producer is told of a refusal before the client tells it, also over TLS with a login; and of nothing that the client tries again at.
@@ -24,13 +26,9 @@ func TestAProducerIsToldOfRefusals(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cluster, err := kfake.NewCluster(append(c.broker, kfake.NumBrokers(2), kfake.SeedTopics(1, "logs"))...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(cluster.Close)
+			cluster := fake.Open(t, append(c.broker, kfake.NumBrokers(2), kfake.SeedTopics(1, "logs"))...).Cluster()
 			told := make(chan error, 100)
-			client, err := Connection{Brokers: cluster.ListenAddrs(), Security: c.ours}.Producer(func(err error) { told <- err })
+			client, err := Connection{Brokers: cluster.ListenAddrs(), Security: c.ours}.overhearing(func(err error) { told <- err })
 			if err != nil {
 				t.Fatal(err)
 			}

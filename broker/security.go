@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -76,49 +74,6 @@ func (s Security) options() (opts []kgo.Opt) {
 	}
 	return opts
 }
-
-// configure sets the same for goka's.
-func (s Security) configure(c *sarama.Config) {
-	if s.TLS != nil {
-		c.Net.TLS.Enable, c.Net.TLS.Config = true, s.TLS.Clone()
-	}
-	if s.Login == "" {
-		return
-	}
-	c.Net.SASL.Enable = true
-	c.Net.SASL.Version = sarama.SASLHandshakeV1
-	c.Net.SASL.Mechanism = sarama.SASLMechanism(s.Login)
-	c.Net.SASL.User, c.Net.SASL.Password = s.User, s.Password
-	c.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &conversation{mechanism: s.mechanism()} }
-}
-
-// conversation is a login by SCRAM of our own client in sarama's form, so that both clients log in by the same code.
-type conversation struct {
-	mechanism sasl.Mechanism
-	session   sasl.Session
-	first     []byte // what the client says first, nil when it has been said
-	done      bool
-}
-
-// Begin ignores its parameters: the mechanism has them.
-func (c *conversation) Begin(_, _, _ string) (err error) {
-	c.session, c.first, err = c.mechanism.Authenticate(context.Background(), "")
-	return err
-}
-
-// Step answers the server. The first time there is nothing to answer yet.
-func (c *conversation) Step(challenge string) (string, error) {
-	if first := c.first; first != nil {
-		c.first = nil
-		return string(first), nil
-	}
-	done, answer, err := c.session.Challenge([]byte(challenge))
-	c.done = done
-	return string(answer), err
-}
-
-// Done tells that the server has proved that it knows the password too.
-func (c *conversation) Done() bool { return c.done }
 
 // Outdated says since when a certificate is not valid any more, or from when it will be: "has expired at ...", "isn't valid before ...". It is ""
 // for one that is valid now.

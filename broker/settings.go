@@ -19,14 +19,13 @@ func keepsAll(have map[string]string) bool {
 	return have["retention.ms"] == "-1" && have["retention.bytes"] == "-1"
 }
 
-// settingsOf returns what a topic of a kind needs. Tables on the embedded broker are kept as logs are: its compaction
-// can lose a table in a crash.
-func settingsOf(k Kind, embedded bool, brokers int) []setting {
+// settingsOf returns what a topic of a kind needs.
+func settingsOf(k Kind, brokers int) []setting {
 	settings := sizeOf(k)
 	if replicas(brokers) == 3 {
 		settings = append(settings, setting{name: "min.insync.replicas", value: "2"})
 	}
-	if k == Table && !embedded {
+	if k == Table {
 		return append(settings,
 			setting{"cleanup.policy", "compact", "rows would be deleted when they are old", keepsAll},
 			// A row that an owner repairs must not be compacted away by then; see the design's effects exactly once.

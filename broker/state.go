@@ -48,15 +48,14 @@ func (v Verdict) String() string {
 	return fmt.Sprintf("verdict %d", int(v))
 }
 
-// Inspect returns what the topics are and should be, in the order in which they were given, and changes nothing. What
-// is Refused in it is what Ensure returns an error for. partitions is how many they should have if none exists.
-func Inspect(ctx context.Context, c Connection, topics []Topic, partitions int32) ([]State, error) {
+// Inspect implements Broker.
+func (c Connection) Inspect(ctx context.Context, topics []Topic, partitions int32) ([]State, error) {
 	cl, err := c.Client()
 	if err != nil {
 		return nil, err
 	}
 	defer cl.Close()
-	e := ensuring{cl, kadm.NewClient(cl), c, topics}
+	e := ensuring{client: cl, admin: kadm.NewClient(cl), conn: c, topics: topics}
 	brokers, err := e.brokers(ctx)
 	if err != nil {
 		return nil, err
@@ -65,7 +64,7 @@ func Inspect(ctx context.Context, c Connection, topics []Topic, partitions int32
 	if err != nil {
 		return nil, err
 	}
-	return e.inspect(ctx, found, leading(topics, found, partitions), brokers)
+	return e.inspect(ctx, found, leading(topics, counts(found), partitions), brokers)
 }
 
 // layout is how many there should be.
@@ -76,10 +75,10 @@ type layout struct {
 }
 
 // leading returns how many partitions all topics should have: as many as the first of them that exists.
-func leading(topics []Topic, found kadm.TopicDetails, partitions int32) layout {
+func leading(topics []Topic, found map[string]int32, partitions int32) layout {
 	for _, t := range topics {
-		if d, exists := found[t.Name]; exists {
-			return layout{partitions: int32(len(d.Partitions)), first: t.Name}
+		if n, exists := found[t.Name]; exists {
+			return layout{partitions: n, first: t.Name}
 		}
 	}
 	return layout{partitions: partitions}
@@ -96,9 +95,9 @@ func (e ensuring) inspect(ctx context.Context, found kadm.TopicDetails, want lay
 		details, exists := found[t.Name]
 		s := State{Topic: t, Exists: exists}
 		if exists {
-			s.Traits = append(sizes(details, want), judge(settingsOf(t.Kind, e.conn.Embedded, brokers), have[t.Name])...)
+			s.Traits = append(sizes(details, want), judge(settingsOf(t.Kind, brokers), have[t.Name])...)
 		} else {
-			s.Traits = planned(settingsOf(t.Kind, e.conn.Embedded, brokers), want)
+			s.Traits = planned(settingsOf(t.Kind, brokers), want)
 		}
 		states[i] = s
 	}

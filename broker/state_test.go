@@ -7,19 +7,7 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 )
-
-// kafka is a broker of others: kfake, which isn't told that it is embedded.
-func kafka(t *testing.T, brokers int, opts ...kfake.Opt) Connection {
-	t.Helper()
-	cluster, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(brokers)}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	return Connection{Brokers: cluster.ListenAddrs()}
-}
 
 // differences returns the traits that aren't fine, as "topic name: verdict".
 func differences(states []State) []string {
@@ -38,11 +26,11 @@ func differences(states []State) []string {
 func TestEnsureOnKafka(t *testing.T) {
 	for brokers, replicas := range map[int]int{1: 1, 2: 2, 4: 3} {
 		c := kafka(t, brokers)
-		states, err := Inspect(t.Context(), c, shop, 5)
+		states, err := c.Inspect(t.Context(), shop, 5)
 		if err != nil || len(differences(states)) > 0 || states[0].Exists {
 			t.Fatalf("before: %v, %v", states, err)
 		}
-		count, warnings, err := Ensure(t.Context(), c, shop, 5)
+		count, warnings, err := c.Ensure(t.Context(), shop, 5)
 		if count != 5 || len(warnings) > 0 || err != nil {
 			t.Fatalf("on %d brokers: %d, %q, %v", brokers, count, warnings, err)
 		}
@@ -62,7 +50,7 @@ func TestEnsureOnKafka(t *testing.T) {
 			wantTopic("order-table", map[string]string{"min.insync.replicas": "2"})
 		}
 		wantReplicas(t, c, "order-table", replicas)
-		if states, err = Inspect(t.Context(), c, shop, 5); err != nil || len(differences(states)) > 0 || !states[2].Exists {
+		if states, err = c.Inspect(t.Context(), shop, 5); err != nil || len(differences(states)) > 0 || !states[2].Exists {
 			t.Errorf("after: %v, %v", states, err)
 		}
 	}
@@ -101,11 +89,11 @@ func TestInspectAgreesWithEnsure(t *testing.T) {
 		c := kafka(t, 1)
 		ensure(t, c, 3, shop...)
 		remake(t, c, test.topic, test.count, test.settings)
-		states, err := Inspect(t.Context(), c, shop, 3)
+		states, err := c.Inspect(t.Context(), shop, 3)
 		if got := differences(states); err != nil || !slices.Equal(got, test.want) {
 			t.Errorf("%v: %q, %v, want %q", test.settings, got, err, test.want)
 		}
-		_, warnings, err := Ensure(t.Context(), c, shop, 3)
+		_, warnings, err := c.Ensure(t.Context(), shop, 3)
 		if refused := strings.Contains(test.want[0], "refused"); (err != nil) != refused || len(warnings) == 1 == refused {
 			t.Errorf("%s: Ensure warns %q and returns %v", test.want, warnings, err)
 		}
@@ -128,7 +116,7 @@ func TestATableOnKafkaThatExpiresIsRefused(t *testing.T) {
 	} {
 		settings := map[string]string{"cleanup.policy": test.policy}
 		maps.Copy(settings, test.others)
-		for _, trait := range judge(settingsOf(Table, false, 1), settings) {
+		for _, trait := range judge(settingsOf(Table, 1), settings) {
 			if trait.Name == "cleanup.policy" && trait.Verdict != test.want {
 				t.Errorf("%v: %s, want %s", settings, trait.Verdict, test.want)
 			}

@@ -40,15 +40,8 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind %d", int(k))
 }
 
-// Ensure makes the topics that are missing and returns the number of partitions, which is the same for all of them,
-// when every partition has a leader. Topics that exist are left as they are: they decide the number, and partitions is
-// only for when none exists.
-//
-// The error names topic and setting if a topic that exists would lose or mix up what is written to it. What only
-// differs from what Ensure would have made is returned in warnings.
-//
-// It may be called from several processes at once, and again after it failed half way.
-func Ensure(ctx context.Context, c Connection, topics []Topic, partitions int32) (count int32, warnings []string, err error) {
+// Ensure implements Broker.
+func (c Connection) Ensure(ctx context.Context, topics []Topic, partitions int32) (count int32, warnings []string, err error) {
 	if partitions < 1 {
 		return 0, nil, fmt.Errorf("partitions must be at least 1, not %d", partitions)
 	}
@@ -57,7 +50,7 @@ func Ensure(ctx context.Context, c Connection, topics []Topic, partitions int32)
 		return 0, nil, err
 	}
 	defer cl.Close()
-	e := ensuring{cl, kadm.NewClient(cl), c, topics}
+	e := ensuring{client: cl, admin: kadm.NewClient(cl), conn: c, topics: topics}
 	return e.run(ctx, partitions)
 }
 
@@ -67,6 +60,7 @@ type ensuring struct {
 	admin  *kadm.Client
 	conn   Connection
 	topics []Topic
+	moving bool // those that are made are made for EnsureMoving
 }
 
 func (e ensuring) run(ctx context.Context, partitions int32) (int32, []string, error) {
@@ -78,7 +72,7 @@ func (e ensuring) run(ctx context.Context, partitions int32) (int32, []string, e
 	if err != nil {
 		return 0, nil, err
 	}
-	count, err := agreed(e.topics, found, partitions)
+	count, err := agreed(e.topics, counts(found), partitions)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -89,19 +83,31 @@ func (e ensuring) run(ctx context.Context, partitions int32) (int32, []string, e
 		return 0, nil, err
 	}
 	// Another process may have made the topics meanwhile, with its own number.
-	if count, err = agreed(e.topics, found, partitions); err != nil {
+	if count, err = agreed(e.topics, counts(found), partitions); err != nil {
 		return 0, nil, err
 	}
-	states, err := e.inspect(ctx, found, leading(e.topics, found, count), brokers)
+	states, err := e.inspect(ctx, found, leading(e.topics, counts(found), count), brokers)
 	if err != nil {
 		return 0, nil, err
 	}
 	warnings, err := verdict(states)
 	if count != partitions {
-		warnings = append(warnings, fmt.Sprintf("the topics have %d partitions, not the %d asked for: "+
-			"the number can't be changed, as keys would move", count, partitions))
+		warnings = append(warnings, otherCount(count, partitions))
 	}
 	return count, warnings, err
+}
+
+func otherCount(count, asked int32) string {
+	return fmt.Sprintf("the topics have %d partitions, not the %d asked for: the number can't be changed, as keys would move", count, asked)
+}
+
+// counts are how many partitions the topics have that were found.
+func counts(found kadm.TopicDetails) map[string]int32 {
+	all := make(map[string]int32, len(found))
+	for name, d := range found {
+		all[name] = int32(len(d.Partitions))
+	}
+	return all
 }
 
 func (e ensuring) brokers(ctx context.Context) (int, error) {
@@ -133,12 +139,12 @@ func (e ensuring) find(ctx context.Context) (found kadm.TopicDetails, missing []
 
 // agreed returns the number of partitions that the topics have that exist, or partitions if none does. Keys of logs
 // and tables meet only if it is the same everywhere.
-func agreed(topics []Topic, found kadm.TopicDetails, partitions int32) (int32, error) {
+func agreed(topics []Topic, found map[string]int32, partitions int32) (int32, error) {
 	want := leading(topics, found, partitions)
 	for _, t := range topics {
-		if d, exists := found[t.Name]; exists && int32(len(d.Partitions)) != want.partitions {
+		if n, exists := found[t.Name]; exists && n != want.partitions {
 			return 0, fmt.Errorf("topic %s has %d partitions, but %s has %d: all topics must have the same number",
-				t.Name, len(d.Partitions), want.first, want.partitions)
+				t.Name, n, want.first, want.partitions)
 		}
 	}
 	return want.partitions, nil
@@ -148,7 +154,7 @@ func agreed(topics []Topic, found kadm.TopicDetails, partitions int32) (int32, e
 func (e ensuring) create(ctx context.Context, missing []Topic, count int32, brokers int) error {
 	for _, t := range missing {
 		settings := make(map[string]*string)
-		for _, s := range settingsOf(t.Kind, e.conn.Embedded, brokers) {
+		for _, s := range e.wanted(t.Kind, brokers) {
 			settings[s.name] = &s.value
 		}
 		r, err := e.admin.CreateTopic(ctx, count, replicas(brokers), settings, t.Name)
@@ -157,6 +163,15 @@ func (e ensuring) create(ctx context.Context, missing []Topic, count int32, brok
 		}
 	}
 	return nil
+}
+
+// wanted returns what a topic of a kind is made with; of two values of a setting the last counts.
+func (e ensuring) wanted(k Kind, brokers int) []setting {
+	settings := settingsOf(k, brokers)
+	if e.moving {
+		settings = append(settings, whileMoving()...)
+	}
+	return settings
 }
 
 func because(message string) string {

@@ -7,15 +7,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"stockflow/stand/fake"
 )
 
 // A broker that hears late of a topic says that there is none, whatever it is asked. Ensure waits until it has heard.
 func TestEnsureWaitsUntilAllBrokersKnow(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(3))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := fake.Open(t, kfake.NumBrokers(3)).Cluster()
 	const late, looks = 1, 3
 	var asked atomic.Int64
 	cluster.ControlKey(int16(kmsg.Metadata), func(request kmsg.Request) (kmsg.Response, error, bool) {
@@ -33,7 +31,7 @@ func TestEnsureWaitsUntilAllBrokersKnow(t *testing.T) {
 		return answer, nil, true
 	})
 	c := Connection{Brokers: cluster.ListenAddrs()[:1]}
-	if _, _, err := Ensure(t.Context(), c, shop, 2); err != nil {
+	if _, _, err := c.Ensure(t.Context(), shop, 2); err != nil {
 		t.Fatal(err)
 	}
 	if n := asked.Load(); n <= looks {

@@ -9,7 +9,7 @@ import (
 // when all has followed.
 func TestAnOrderMayBeCancelledUntilItHasLeft(t *testing.T) {
 	t.Parallel()
-	server, client := openQuickly(t, t.TempDir())
+	server, client := open(t, t.TempDir())
 	quiet := newQuiet(t, server)
 	place := func(id, policy string, quantity int, status string) {
 		t.Helper()

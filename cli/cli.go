@@ -30,6 +30,10 @@ type commands struct {
 	Verify verifyTables `cmd:"" help:"Fold the logs again and compare with the tables."`
 	Replay replayTables `cmd:"" help:"Make tables what their logs make them."`
 
+	Backup backup `cmd:"" help:"Copy the journal, while Stockflow runs; a second time only what is new."`
+
+	Move moveJournal `cmd:"" help:"Move the journal to a Kafka, offset for offset."`
+
 	Topics inspectTopics `cmd:"" help:"Show what topics there are and what there should be."`
 
 	DeadLetters deadLetters `cmd:"" help:"Look at the messages that no machine could take, and send them again."`

@@ -49,7 +49,11 @@ func (c cluster) connect(ctx context.Context) (broker.Connection, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return conn.Recognize(ctx)
+	id, err := conn.Cluster(ctx)
+	if err == nil && strings.HasPrefix(id, broker.JournalCluster) {
+		err = fmt.Errorf("--brokers: %s is the Kafka port of a Stockflow that keeps its logs in a journal: name its directory with --data", strings.Join(c.brokers, ","))
+	}
+	return conn, err
 }
 
 // read reads the files.
@@ -129,7 +133,7 @@ func passwordIn(file string) (string, error) {
 
 // checkAccess insists that the brokers allow what the roles do: what they don't would be an error here and there, for ever.
 func (s *Server) checkAccess(ctx context.Context) error {
-	if s.embedded != nil {
+	if s.kafka == nil {
 		return nil
 	}
 	var groups []string
@@ -138,7 +142,7 @@ func (s *Server) checkAccess(ctx context.Context) error {
 			groups = append(groups, m.Name)
 		}
 	}
-	return broker.CheckAccess(ctx, s.conn, broker.Writing, topics(), groups...)
+	return broker.CheckAccess(ctx, *s.kafka, broker.Writing, topics(), groups...)
 }
 
 // groupTables are the tables of the groups that this process's roles are members of, by group.

@@ -72,7 +72,7 @@ func wantExpression(t *testing.T, metrics map[string][]string, expression, legen
 // TestTheDashboardAsksForWhatThereIs, and so do the alerts.
 func TestTheDashboardAsksForWhatThereIs(t *testing.T) {
 	t.Parallel()
-	server, _ := openQuickly(t, t.TempDir())
+	server, _ := open(t, t.TempDir())
 	metrics := described(server)
 	var dashboard struct {
 		UID    string
@@ -117,7 +117,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(house, "docs", "operations.md"))
 	must(t, err)
-	server, _ := openQuickly(t, t.TempDir())
+	server, _ := open(t, t.TempDir())
 	for name, labels := range described(server) {
 		if !strings.HasPrefix(name, "stockflow_") {
 			continue

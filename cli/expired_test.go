@@ -39,35 +39,31 @@ func expireAll(t *testing.T, client *kgo.Client) {
 	})
 }
 
-// TestWhatHasExpiredIsNotLookedBackOn: the logs have lost their beginnings. Who has a history from before goes on to say what was
-// then, a running server and a stopped directory alike. Without one it is a 410, and show fails; both say where the log
-// begins now. What is now is there as ever.
+// TestWhatHasExpiredIsNotLookedBackOn: logs on Kafka have lost their beginnings. A server that has a history from before goes on to say
+// what was then. Without one it is a 410, and show fails; both say where the log begins now. What is now is there as ever.
 func TestWhatHasExpiredIsNotLookedBackOn(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	traded(t, dir)
-	m := newMill(t, dir)
+	p := tradedOnKafka(t)
+	m := millOf(t, p)
 	var parcel struct{ History []struct{ At string } }
 	if err := json.Unmarshal([]byte(m.client.send("GET", "/v1/shipments/o-0", "").text), &parcel); err != nil || len(parcel.History) != 2 {
 		t.Fatalf("the shipment is %+v, %v", parcel, err)
 	}
-	looks := looksBack{t, "--data=" + dir, parcel.History[0].At} // when there was no other order
-	now, then, shown := looks.now(m.client), looks.then(m.client), looks.shown()
-	expireAll(t, m.writer)
+	looks := looksBack{t, p.flags(), parcel.History[0].At} // when there was no other order
+	url := "--url=http://" + m.server.HTTPAddr()
+	now, then, shown := looks.now(m.client), looks.then(m.client), looks.shown(url)
+	expireAll(t, p.client(t))
 	if got := looks.then(m.client); got != then {
 		t.Errorf("with a history the rows were %s, expected %s", got, then)
 	}
-	if got := looks.shown(); got != shown {
-		t.Errorf("beside a server with a history the rows are shown as %s, expected %s", got, shown)
+	if got := looks.shown(url); got != shown {
+		t.Errorf("by a server with a history the rows are shown as %s, expected %s", got, shown)
 	}
+	looks.notShown()
 	halt(t, m.server)
-	if got := looks.shown(); got != shown {
-		t.Errorf("on a stopped directory with a history the rows are shown as %s, expected %s", got, shown)
-	}
-	must(t, os.RemoveAll(filepath.Join(dir, "history")))
-	looks.notShown()
-	m = newMill(t, dir)
-	looks.notShown()
+	must(t, os.RemoveAll(filepath.Join(p.dir, "history")))
+	m = millOf(t, p)
+	looks.notShown("--url=http://" + m.server.HTTPAddr())
 	looks.gone(m.client)
 	if got := looks.now(m.client); got != now {
 		t.Errorf("the rows are %s, expected %s", got, now)
@@ -77,7 +73,8 @@ func TestWhatHasExpiredIsNotLookedBackOn(t *testing.T) {
 // looksBack are looks at rows of three tables.
 type looksBack struct {
 	*testing.T
-	data, at string // a flag, and a time at which the rows are there
+	flags []string // where the logs are
+	at    string   // a time at which the rows are there
 }
 
 var lookedAt = []struct{ table, key, path string }{
@@ -95,6 +92,7 @@ func (l looksBack) now(client *shop) (rows string) {
 func (l looksBack) then(client *shop) (rows string) {
 	l.Helper()
 	for _, row := range lookedAt {
+		client.until(row.path+"?at="+l.at, `"version":`) // once the history has been read so far
 		a := client.send("GET", row.path+"?at="+l.at, "")
 		if rows += a.text + "\n"; a.status != http.StatusOK {
 			l.Errorf("%s is answered with %d %s", row.path, a.status, a.text)
@@ -103,10 +101,10 @@ func (l looksBack) then(client *shop) (rows string) {
 	return rows
 }
 
-func (l looksBack) shown() (rows string) {
+func (l looksBack) shown(more ...string) (rows string) {
 	l.Helper()
 	for _, row := range lookedAt {
-		rows += shows(l.T, 0, "after ", row.table, row.key, "--at="+l.at, l.data)
+		rows += shows(l.T, 0, "after ", append([]string{row.table, row.key, "--at=" + l.at}, append(more, l.flags...)...)...)
 	}
 	return rows
 }
@@ -117,14 +115,18 @@ func (l looksBack) says(table, key string) string {
 }
 
 // notShown expects show to fail: for the time, for an offset, and for now, as that is a fold too.
-func (l looksBack) notShown() {
+func (l looksBack) notShown(more ...string) {
 	l.Helper()
-	for _, row := range lookedAt {
-		shows(l.T, 1, l.says(row.table, row.key), row.table, row.key, "--at="+l.at, l.data)
+	fails := func(says string, args ...string) {
+		l.Helper()
+		shows(l.T, 1, says, append(append(args, l.flags...), more...)...)
 	}
-	shows(l.T, 1, l.says("order", "o-0"), "order", "o-0", "--at=0", l.data)
-	shows(l.T, 1, l.says("order", "o-0"), "order", "o-0", l.data)
-	shows(l.T, 1, "there was no row of "+nobody+" in shipment by then", "shipment", nobody, "--at="+l.at, l.data)
+	for _, row := range lookedAt {
+		fails(l.says(row.table, row.key), row.table, row.key, "--at="+l.at)
+	}
+	fails(l.says("order", "o-0"), "order", "o-0", "--at=0")
+	fails(l.says("order", "o-0"), "order", "o-0")
+	fails("there was no row of "+nobody+" in shipment by then", "shipment", nobody, "--at="+l.at)
 }
 
 // nobody is a key of a partition of shipment-events that is empty. So nothing of it has expired, and that it wasn't there is known,

@@ -9,7 +9,7 @@ import (
 // TestHealthIsThatOfReadyz, or with --alive that of livez.
 func TestHealthIsThatOfReadyz(t *testing.T) {
 	t.Parallel()
-	server, client := openQuickly(t, t.TempDir())
+	server, client := open(t, t.TempDir())
 	told(t, 0, nil, "health", "--url", client.url)
 	told(t, 0, nil, "health", "--url", client.url+"/", "--alive")
 	halt(t, server)

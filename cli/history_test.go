@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -36,17 +35,14 @@ func TestAHistoryIsKilledWhileItIsWritten(t *testing.T) {
 		}
 		p.Kill()
 	}
-	b, err := broker.OpenEmbedded(dir, broker.Logger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
 	compared := 0
-	for _, m := range replay.Machines[:2] {
-		for _, key := range map[string][]string{"order": {"o-0-3", "o-1-20", "o-3-7"}, "inventory": {"lamp", "desk", "mug"}}[m.Name] {
-			compared += sameHistory(t, b.Connection(), dir, m, key)
+	opened(t, dir, func(b broker.Local) {
+		for _, m := range replay.Machines[:2] {
+			for _, key := range map[string][]string{"order": {"o-0-3", "o-1-20", "o-3-7"}, "inventory": {"lamp", "desk", "mug"}}[m.Name] {
+				compared += sameHistory(t, b, dir, m, key)
+			}
 		}
-	}
+	})
 	if compared < 100 {
 		t.Errorf("only %d rows were compared", compared)
 	}
@@ -68,7 +64,7 @@ func killUnderLoad(p *stand.Process, client *shop, round int) {
 }
 
 // sameHistory compares the row of a key at each offset, as the directory has it, with a fold of the log alone.
-func sameHistory(t *testing.T, conn broker.Connection, dir string, m replay.Machine, key string) (compared int) {
+func sameHistory(t *testing.T, conn broker.Broker, dir string, m replay.Machine, key string) (compared int) {
 	t.Helper()
 	recall := func(dir string) *history.Single {
 		row, err := history.Recall(context.Background(), conn, history.Question{

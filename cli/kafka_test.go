@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,9 +22,32 @@ func TestOnThreeBrokers(t *testing.T) {
 		server, _ := playTheMonth(t, on(t, brokers), someOf(readMonth(t)))
 		verified(t, server, brokers)
 	})
+	t.Run("the month, moved in the middle", func(t *testing.T) {
+		defer brokers.Clear()
+		moveInTheMonth(t, on(t, brokers), someOf(readMonth(t)))
+	})
 	t.Run("many orders at once", func(t *testing.T) {
 		defer brokers.Clear()
 		verified(t, orderAtOnce(t, on(t, brokers)), brokers)
+	})
+}
+
+// moveInTheMonth plays a month on a journal, but for its end, and the end on the Kafka that the journal was moved to. The ledger of the
+// whole agrees there.
+func moveInTheMonth(t *testing.T, there Serve, invoices []*invoice) {
+	t.Helper()
+	last := len(invoices) - min(40, len(invoices)/3)
+	server, book := playTheMonth(t, Serve{HTTP: "127.0.0.1:0", Data: there.Data, Partitions: there.Partitions}, invoices[:last])
+	movesTo(t, server, newShop(t, server.HTTPAddr()), there, func(server *Server, client *shop) {
+		compare(client, book)
+		quiet := newQuiet(t, server)
+		quiet.wait(t)
+		for _, v := range invoices[last:] {
+			if got, want := play(client, quiet, v), enter(book, v); !slices.Equal(got, want) {
+				t.Errorf("after the move the %s %s is answered with %q, and by the ledger with %q", v.kind, v.id, got, want)
+			}
+		}
+		compare(client, book)
 	})
 }
 

@@ -54,7 +54,7 @@ func (c listLetters) Validate() error {
 
 // Run lists the letters.
 func (c listLetters) Run(stdout io.Writer, log *slog.Logger) error {
-	return c.run(log, broker.Reading, func(ctx context.Context, conn broker.Connection) error {
+	return c.run(log, broker.Reading, func(ctx context.Context, conn broker.Broker) error {
 		letters := views.NewLetters(conn, func(d codecs.DeadLetter) bool {
 			return d.At >= int64(c.Since) && strings.Contains(d.Reason, c.ReasonContains)
 		})

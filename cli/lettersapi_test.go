@@ -21,7 +21,7 @@ func TestDeadLettersOverHTTP(t *testing.T) {
 		r := &kgo.Record{Topic: processors.OrderEvents, Key: []byte("o-1"), Value: []byte(noLamps)}
 		m.write(r)
 		want = append([]string{fmt.Sprintf("order-events/%d/%d", r.Partition, r.Offset)}, want...)
-		m.awaitLetters(i + 1)
+		m.awaitLetters(int64(i) + 1)
 	}
 	m.write(&kgo.Record{Topic: processors.ShipmentEvents, Key: []byte("o-1")})
 	m.awaitLetters(4)
@@ -54,7 +54,7 @@ func TestDeadLettersOverHTTP(t *testing.T) {
 		m.client.want("GET", path+query, "", 400, says)
 	}
 	m.client.want("POST", path, "", 405)
-	if err := m.server.Embedded().Close(); err != nil {
+	if err := m.server.Journal().Close(); err != nil {
 		t.Fatal(err)
 	}
 	if a := m.client.send("GET", path, ""); a.status != 503 || a.header.Get("Retry-After") == "" || m.client.row(a).Code != "log_unreachable" {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -31,7 +32,7 @@ func (c showLetter) Run(stdout io.Writer, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	return c.run(log, broker.Reading, func(ctx context.Context, conn broker.Connection) error {
+	return c.run(log, broker.Reading, func(ctx context.Context, conn broker.Broker) error {
 		found := false
 		err := views.NewLetters(conn, nil).Walk(ctx, func(other views.LetterID, _ int) bool { return other == id }, func(l views.Letter) error {
 			found = true
@@ -54,6 +55,9 @@ func (c showLetter) print(stdout io.Writer, l views.Letter) error {
 		return errors.New("the message has no value")
 	case c.Raw:
 		_, err := stdout.Write(l.Value)
+		if err == nil && l.Cut != nil {
+			err = fmt.Errorf("the message was too large: these are the first %d bytes of %d", len(l.Value), l.Cut.Size)
+		}
 		return err
 	case c.JSON:
 		lines := json.NewEncoder(stdout)
@@ -66,7 +70,7 @@ func (c showLetter) print(stdout io.Writer, l views.Letter) error {
 	}
 	for _, line := range [][2]string{
 		{"letter", l.ID().String()}, {"in its log", whenOf(l)}, {"key", fmt.Sprintf("%q", l.Key)}, {"event", orDash(l.Event)},
-		{"reason", l.Reason}, {"redriven", redriven},
+		{"reason", l.Reason}, {"redriven", redriven}, {"skipped", skippedOf(l)},
 	} {
 		fmt.Fprintf(stdout, "%-11s %s\n", line[0], printable(line[1]))
 	}
@@ -103,7 +107,28 @@ func valueOf(l views.Letter) string {
 	} else if len(text) > shownBytes {
 		text, cut = text[:shownBytes], "..., the rest with --raw"
 	}
-	return fmt.Sprintf("%d bytes, %s:\n%s%s", len(l.Value), form, text, cut)
+	return fmt.Sprintf("%s, %s:\n%s%s", sizeOf(l), form, text, cut)
+}
+
+// sizeOf says how large the value is, and what there is of it.
+func sizeOf(l views.Letter) string {
+	c := l.Cut
+	if c == nil {
+		return fmt.Sprintf("%d bytes", len(l.Value))
+	}
+	left := ""
+	if c.Headers > 0 {
+		left = fmt.Sprintf("; %s left out", counted(int(c.Headers), "header"))
+	}
+	return fmt.Sprintf("%d bytes with the SHA-256 %x, too large to be kept%s; the first %d", c.Size, c.SHA256, left, len(l.Value))
+}
+
+// skippedOf says when it was asked for that the message be skipped.
+func skippedOf(l views.Letter) string {
+	if l.Skip == nil {
+		return "no"
+	}
+	return "asked for " + time.UnixMilli(l.Skip.Asked).UTC().Format(time.RFC3339)
 }
 
 // isText reports whether a value can be shown on a terminal as it is.

@@ -52,7 +52,7 @@ func newUndecided(t *testing.T, client *shop) *httptest.Server {
 // good as one that comes at once.
 func TestARowThatIsDecidedLaterCountsOnce(t *testing.T) {
 	t.Parallel()
-	server, client := openQuickly(t, t.TempDir())
+	server, client := open(t, t.TempDir())
 	url := newUndecided(t, client).URL
 	stock := writeFile(t, "stock.csv", "sku,quantity,reason\nlamp,5,\nlamp,-9,loss\nlamp,-1,loss\n")
 	s := loaded(t, 1, "stock", stock, "--url", url, "--concurrency", "1")

@@ -133,7 +133,7 @@ func writeFile(t *testing.T, name, text string) string {
 func TestLoadingRealOrders(t *testing.T) {
 	t.Parallel()
 	invoices, file := beginningOf(t, 80)
-	server, client := openQuickly(t, t.TempDir())
+	server, client := open(t, t.TempDir())
 	proxy := newFlaky(t, client.url)
 	units := received(invoices)
 	stock := "sku,quantity\n"
@@ -219,7 +219,7 @@ func wantHeld(client *shop, invoices []*invoice, units map[string]int64) {
 func TestOrdersWithoutIDsAreOrderedOnce(t *testing.T) {
 	t.Parallel()
 	const orders = 60
-	server, client := openQuickly(t, t.TempDir())
+	server, client := open(t, t.TempDir())
 	client.want("POST", lampPath+"/receipts", `{"quantity":1000}`, 200)
 	proxy := newFlaky(t, client.url)
 	lines := writeFile(t, "orders.ndjson", strings.Repeat(`{"lines":[{"sku":"lamp","quantity":1}]}`+"\n", orders))
@@ -241,7 +241,7 @@ func TestOrdersWithoutIDsAreOrderedOnce(t *testing.T) {
 func TestALoadThatIsKilledGoesOn(t *testing.T) {
 	t.Parallel()
 	const rows = 400
-	server, client := openQuickly(t, t.TempDir())
+	server, client := open(t, t.TempDir())
 	proxy := newFlaky(t, client.url)
 	text := "sku,quantity\n"
 	for i := range rows {
@@ -287,7 +287,7 @@ func TestALoadThatIsKilledGoesOn(t *testing.T) {
 // TestWhatStockflowRefusesIsRejected, and what can't be run ends with 2.
 func TestWhatStockflowRefusesIsRejected(t *testing.T) {
 	t.Parallel()
-	_, client := openQuickly(t, t.TempDir())
+	_, client := open(t, t.TempDir())
 	client.want("POST", "/v1/orders", lampOrder, 201)
 	file := writeFile(t, "orders.csv", "order_id,sku,quantity\no-1,lamp,3\no-2,lamp,1\n")
 	if s := loaded(t, 1, "orders", file, "--url", client.url); s.Refused != 1 || s.RefusedRows != 1 || s.Rejected != 1 {
@@ -310,12 +310,13 @@ func TestWhatStockflowRefusesIsRejected(t *testing.T) {
 	}
 }
 
-// TestABrokerThatIsAwayUnderLoad: it takes nothing for a while, in the middle of a load. Nothing that was acknowledged
-// before, during or after that is lost, and what was not is loaded when it is back.
-func TestABrokerThatIsAwayUnderLoad(t *testing.T) {
+// TestBrokersThatAreAwayUnderLoad: they take nothing for a while, in the middle of a load. Nothing that was acknowledged
+// before, during or after that is lost, and what was not is loaded when they are back.
+func TestBrokersThatAreAwayUnderLoad(t *testing.T) {
 	t.Parallel()
 	const orders = 200
-	server, client := openQuickly(t, t.TempDir())
+	p := onKafka(t)
+	server, client := start(t, p.serve())
 	client.want("POST", lampPath+"/receipts", `{"quantity":1000}`, 200)
 	away := make(chan func(), 1)
 	refused := make(chan struct{}, 10*orders)
@@ -330,7 +331,7 @@ func TestABrokerThatIsAwayUnderLoad(t *testing.T) {
 		case a.status == http.StatusServiceUnavailable:
 			refused <- struct{}{}
 		case a.status < 300 && acknowledged.Add(1) == orders/4:
-			away <- server.Embedded().Cluster().Fault(kfake.Fault{
+			away <- p.kafka.Cluster().Fault(kfake.Fault{
 				Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1,
 			}).Remove
 		}

@@ -45,7 +45,7 @@ func TestALocalRowThatIsWrongIsFound(t *testing.T) {
 			data := "--data=" + dir
 			traded(t, dir)
 			forged(t, dir, part, "sku-1")
-			server, client := openQuickly(t, dir)
+			server, client := open(t, dir)
 			if part == "processors" {
 				client.want("POST", "/v1/inventory/sku-1/receipts", `{"quantity":1}`, 200)
 			}
@@ -55,22 +55,24 @@ func TestALocalRowThatIsWrongIsFound(t *testing.T) {
 			}
 			halt(t, server)
 			told(t, 0, nil, "replay", "--table", "inventory", "--yes", data)
-			openQuickly(t, dir)
+			open(t, dir)
 			told(t, 0, []string{allEqual, "over HTTP"}, "verify", data)
 		})
 	}
 }
 
 // TestDamagedStoresAreReadAgain: whatever has become of the files of the machines' and the views' stores, they are set aside, made anew from
-// the changelogs, and right.
+// the changelogs, and right. One whose last batch is torn goes on from the batch before.
 func TestDamagedStoresAreReadAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	traded(t, dir)
 	damaged := map[string]bool{}
+	torn := func(store string) { edited(t, store, "*.log", func(b []byte) []byte { return b[:len(b)-5] }) }
 	for _, part := range []string{"views", "processors"} {
+		store, _ := local(dir, part, "sku-4")
+		torn(store)
 		for i, damage := range []func(store string){
-			func(store string) { edited(t, store, "*.log", func(b []byte) []byte { return b[:len(b)-5] }) },
 			func(store string) { edited(t, store, "*.log", flipped) },
 			func(store string) { edited(t, store, "MANIFEST-*", flipped) },
 			func(store string) { must(t, os.Remove(filepath.Join(store, "CURRENT"))) },
@@ -80,7 +82,7 @@ func TestDamagedStoresAreReadAgain(t *testing.T) {
 			damaged[store] = true
 		}
 	}
-	_, client := openQuickly(t, dir)
+	_, client := open(t, dir)
 	if aside, _ := filepath.Glob(filepath.Join(dir, "*", processors.InventoryTable, "*.damaged-1")); len(aside) != len(damaged) {
 		t.Errorf("of %d damaged stores %v were set aside", len(damaged), aside)
 	}

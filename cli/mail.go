@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"stockflow/engine"
+	"stockflow/journal/files"
 	"stockflow/mail"
 )
 
@@ -23,12 +24,12 @@ type mailFlags struct {
 const outboxSender = "Stockflow <stockflow@localhost>"
 
 // outlet returns where e-mails go. Its errors name the flag.
-func (f mailFlags) outlet(data string) (mail.Outlet, error) {
+func (f mailFlags) outlet(fsys files.FS, data string) (mail.Outlet, error) {
 	switch {
 	case f.SMTP == "" && (f.SMTPUser != "" || f.SMTPPasswordFile != "" || f.SMTPTLS != ""):
 		return nil, fmt.Errorf("--smtp is missing: the other flags say how to speak to it")
 	case f.SMTP == "":
-		folder, err := mail.NewFolder(filepath.Join(data, "outbox"))
+		folder, err := mail.NewFolder(fsys, filepath.Join(data, "outbox"))
 		if err != nil {
 			return nil, fmt.Errorf("--data: %w", err)
 		}
@@ -84,19 +85,19 @@ func (s *Server) prepareMail(context.Context) (err error) {
 	if s.writer, err = s.serve.Mail.writer(); err != nil {
 		return err
 	}
-	s.outlet, err = s.serve.Mail.outlet(s.serve.Data)
+	s.outlet, err = s.serve.Mail.outlet(s.files(), s.serve.Data)
 	return err
 }
 
 // startMail sends what is queued, from the partitions of notification-events that this process owns.
 func (s *Server) startMail(context.Context) error {
-	if !s.serve.does("notification") {
+	if !s.serve.does("notification") || s.silent() {
 		return nil
 	}
 	if !s.serve.does("api") { // which would follow it too
 		s.start("outbox view", s.tables.Mails.Run)
 	}
-	emitter, err := engine.NewEmitter(s.conn, s.partitions)
+	emitter, err := engine.NewEmitter(s.outside, s.partitions)
 	if err != nil {
 		return err
 	}

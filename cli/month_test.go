@@ -9,8 +9,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"stockflow/broker"
 )
 
 // at16 is how many clients there are where clients work side by side.
@@ -24,7 +22,7 @@ var invoices = flag.Int("invoices", 500/slowed, "of the month that are played; 0
 // and came out byte for byte the same.
 func TestAMonthOfRealOrders(t *testing.T) {
 	t.Parallel()
-	serve := Serve{HTTP: "127.0.0.1:0", Data: t.TempDir(), Partitions: 8, broker: []broker.Option{broker.Unsynced()}}
+	serve := Serve{HTTP: "127.0.0.1:0", Data: t.TempDir(), Partitions: 8}
 	server, book := playTheMonth(t, serve, someOf(readMonth(t)))
 	halt(t, server)
 	rebuiltTwice(t, serve.Data)

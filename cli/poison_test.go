@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
@@ -26,45 +25,29 @@ type mill struct {
 	t      *testing.T
 	server *Server
 	client *shop
-	writer *kgo.Client
 }
 
 func newMill(t *testing.T, dir string) *mill {
 	t.Helper()
-	server, client := openQuickly(t, dir)
-	writer, err := server.conn.Client(kgo.MaxBufferedRecords(20_000))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(writer.Close)
-	return &mill{t, server, client, writer}
+	return millOf(t, place{dir: dir})
+}
+
+func millOf(t *testing.T, p place) *mill {
+	t.Helper()
+	server, client := start(t, p.serve())
+	return &mill{t, server, client}
 }
 
 // write puts records on their logs, in this order in each partition, and returns when the logs have them.
 func (m *mill) write(records ...*kgo.Record) {
 	m.t.Helper()
-	if err := m.writer.ProduceSync(m.t.Context(), records...).FirstErr(); err != nil {
-		m.t.Fatal(err)
-	}
+	put(m.t, m.server.Broker(), records...)
 }
 
 // awaitLetters returns when the dead letters have so many records.
-func (m *mill) awaitLetters(n int) {
+func (m *mill) awaitLetters(n int64) {
 	m.t.Helper()
-	reader, err := m.server.conn.Client(kgo.ConsumeTopics(engine.Letters), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	defer reader.Close()
-	ctx, cancel := context.WithTimeout(m.t.Context(), 4*generous)
-	defer cancel()
-	for have := 0; have < n; {
-		fetches := reader.PollFetches(ctx)
-		if err := fetches.Err0(); err != nil {
-			m.t.Fatalf("the dead letters are %d, expected %d: %v", have, n, err)
-		}
-		have += fetches.NumRecords()
-	}
+	untilLogged(m.t, m.server.Broker(), engine.Letters, n)
 }
 
 // until returns when the row of a key is as wanted.
@@ -93,7 +76,7 @@ func until[S any](m *mill, table *views.Table[S], key string, wanted func(S) boo
 func (m *mill) letters() (all []views.Letter) {
 	m.t.Helper()
 	everyone := func(views.LetterID, int) bool { return true }
-	err := views.NewLetters(m.server.conn, nil).Walk(m.t.Context(), everyone, func(l views.Letter) error {
+	err := views.NewLetters(m.server.Broker(), nil).Walk(m.t.Context(), everyone, func(l views.Letter) error {
 		all = append(all, l)
 		return nil
 	})
@@ -261,17 +244,11 @@ func (m *mill) wantPages(n int) {
 // rewind makes all groups begin at the first message again, with the rows that they have.
 func rewind(t *testing.T, dir string) {
 	t.Helper()
-	opened(t, dir, func(_ broker.Connection, client *kgo.Client) {
-		admin := kadm.NewClient(client)
+	opened(t, dir, func(b broker.Local) {
 		for _, log := range processors.Logs {
-			starts, err := admin.ListStartOffsets(t.Context(), log)
-			if err != nil {
-				t.Fatal(err)
-			}
-			group := strings.TrimSuffix(log, "-events")
-			if committed, err := admin.CommitOffsets(t.Context(), group, starts.Offsets()); err != nil || committed.Error() != nil {
-				t.Fatal(err, committed.Error())
-			}
+			starts, err := b.Starts(t.Context(), log)
+			must(t, err)
+			must(t, b.Commit(t.Context(), strings.TrimSuffix(log, "-events"), starts))
 		}
 	})
 }

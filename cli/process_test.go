@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	stand.Main(m, Main, func() { _ = os.RemoveAll(trades.dir) })
+	stand.Main(m, Main, removeTrades)
 }
 
 // skipUnderRace skips a test under the race detector that is long there, and of commands that shorter tests try there.

@@ -96,6 +96,7 @@ const example = "../examples/express-producer"
 // express starts the app of the examples, with one of its clients.
 func express(t *testing.T, client, brokers string) *shop {
 	t.Helper()
+	modules(t)
 	app := exec.Command(installed(t, "node"), "app.js")
 	app.Dir, app.SysProcAttr = example, stand.DieWithParent()
 	app.Env = append(os.Environ(), "CLIENT="+client, "KAFKA="+brokers, "HTTP=127.0.0.1:0")

@@ -23,12 +23,13 @@ func modules(t *testing.T) {
 	}
 }
 
-// TestTheExampleSendsAllOfAnOrder to the embedded broker, which takes kafkajs.
+// TestTheExampleSendsAllOfAnOrder through the Kafka port of a journal, which takes kafkajs.
 func TestTheExampleSendsAllOfAnOrder(t *testing.T) {
 	t.Parallel()
-	modules(t)
-	server, client := openQuickly(t, t.TempDir())
-	app := express(t, "kafkajs", strings.Join(server.conn.Brokers, ","))
+	serve := place{dir: t.TempDir()}.serve()
+	serve.Kafka = "127.0.0.1:0"
+	server, client := start(t, serve)
+	app := express(t, "kafkajs", server.kafkaNote)
 	a := app.send("POST", "/orders", `{"order_id":"o-1","customer":{"id":"c-1","name":"Ada"},"ship_to":"1 High Street","policy":"partial","lines":[{"sku":"desk","quantity":1}]}`,
 		"Content-Type: application/json")
 	if a.status != 202 {

@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/processors"
 	"stockflow/views"
@@ -21,29 +20,14 @@ import (
 // nothing is under way.
 type quiet struct {
 	server *Server
-	client *kgo.Client
-	admin  *kadm.Client
-	read   map[string]map[int32]int64 // how far, by log and partition
+	read   map[broker.TopicPartition]int64 // how far
 }
 
 var logs = []string{processors.OrderEvents, processors.InventoryEvents, processors.ShipmentEvents}
 
 func newQuiet(t *testing.T, server *Server) *quiet {
 	t.Helper()
-	client, err := server.conn.Client(
-		kgo.ConsumeTopics(logs...),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxWait(200*time.Millisecond), // a fetch in the way of other requests is soon gone
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	q := &quiet{server: server, client: client, admin: kadm.NewClient(client), read: map[string]map[int32]int64{}}
-	for _, log := range logs {
-		q.read[log] = map[int32]int64{}
-	}
-	return q
+	return &quiet{server, map[broker.TopicPartition]int64{}}
 }
 
 // wait returns when nothing is under way and the views have it all. Nobody may write meanwhile.
@@ -51,42 +35,32 @@ func (q *quiet) wait(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), generous)
 	defer cancel()
-	for {
-		ends, err := q.admin.ListEndOffsets(ctx, logs...)
-		if err != nil || ends.Error() != nil {
-			t.Fatal(err, ends.Error())
-		}
-		if !q.behind(ends) {
-			return
-		}
-		for q.behind(ends) {
-			if err := q.follow(ctx); err != nil {
+	for more := true; more; {
+		ends, err := q.server.Broker().Ends(ctx, logs...)
+		must(t, err)
+		more = false
+		for at, end := range ends {
+			if q.read[at] == end {
+				continue
+			}
+			more = true
+			if err := q.readTo(ctx, at, end); err != nil {
 				t.Fatal("nothing came to rest: ", err)
 			}
 		}
 	}
 }
 
-// behind reports whether there is something to read.
-func (q *quiet) behind(ends kadm.ListedOffsets) bool {
-	behind := false
-	ends.Each(func(end kadm.ListedOffset) { behind = behind || q.read[end.Topic][end.Partition] < end.Offset })
-	return behind
-}
-
-// follow reads some messages, and waits until each is in its row.
-func (q *quiet) follow(ctx context.Context) error {
-	fetches := q.client.PollFetches(ctx)
-	if err := fetches.Err(); err != nil {
-		return err
-	}
-	for _, r := range fetches.Records() {
+// readTo reads the messages of a partition before end, and waits until each is in its row.
+func (q *quiet) readTo(ctx context.Context, at broker.TopicPartition, end int64) error {
+	err := q.server.Broker().Read(ctx, at.Topic, at.Partition, q.read[at], end, func(r *kgo.Record) error {
 		if err := q.await(ctx, r); err != nil {
-			return fmt.Errorf("the message %s/%d/%d of %q is not in its row: %w", r.Topic, r.Partition, r.Offset, r.Key, err)
+			return fmt.Errorf("the message %s/%d of %q is not in its row: %w", at, r.Offset, r.Key, err)
 		}
-		q.read[r.Topic][r.Partition] = r.Offset + 1
-	}
-	return nil
+		return nil
+	})
+	q.read[at] = end
+	return err
 }
 
 func (q *quiet) await(ctx context.Context, r *kgo.Record) error {

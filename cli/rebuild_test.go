@@ -1,16 +1,13 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
@@ -22,31 +19,13 @@ import (
 	"stockflow/stand"
 )
 
-// forgotten takes from a broker all tables, and what the groups have committed.
-func forgotten(t *testing.T, conn broker.Connection) {
+// forgotten takes from a Kafka all tables, and what the groups have committed.
+func (p place) forgotten(t *testing.T) {
 	t.Helper()
-	client, err := conn.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
 	for _, m := range replay.Machines {
-		deleted(t, conn, m.Table)
-		if answer, err := kadm.NewClient(client).DeleteGroup(t.Context(), m.Name); err != nil || answer.Err != nil {
-			t.Fatal(err, answer.Err)
-		}
+		p.deleted(t, m.Table)
 	}
-}
-
-// emptied takes from a directory whose server is stopped all but the logs.
-func emptied(t *testing.T, dir string) {
-	t.Helper()
-	opened(t, dir, func(conn broker.Connection, _ *kgo.Client) { forgotten(t, conn) })
-	for _, stores := range []string{"processors", "views", "history"} {
-		if err := os.RemoveAll(filepath.Join(dir, stores)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	p.withoutGroups(t)
 }
 
 // digests are those that verify tells of the tables, which must be what their logs make them.
@@ -109,8 +88,8 @@ func rebuiltTwice(t *testing.T, dir string) {
 		t.Errorf("the logs alone make %v, and the tables are %v", folded, before)
 	}
 	for range 2 {
-		emptied(t, dir)
-		logs := ends(t, dir)
+		logsAlone(t, dir)
+		logs := ends(t, place{dir: dir})
 		for log, cuts := range cutsOf(t, rebuilt(t, data)) {
 			if n := sum(cuts); n != logs[log] { // everything was done
 				t.Errorf("the cuts of %s are %v, which is %d messages of %d", log, cuts, n, logs[log])
@@ -122,25 +101,6 @@ func rebuiltTwice(t *testing.T, dir string) {
 	}
 }
 
-// untilLogged waits until a log has had so many messages.
-func untilLogged(t *testing.T, server *Server, log string, want int64) {
-	t.Helper()
-	client, err := server.conn.Client(kgo.ConsumeTopics(log), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), generous)
-	defer cancel()
-	for have := int64(0); have < want; {
-		fetches := client.PollFetches(ctx)
-		if err := fetches.Err0(); err != nil {
-			t.Fatalf("%s has had %d messages, expected %d: %v", log, have, want, err)
-		}
-		have += int64(fetches.NumRecords())
-	}
-}
-
 // TestARebuildSendsNothing: all that is left are the logs, and e-mails have been sent. The tables come out as they were; no
 // log has a message more, then and when everything runs again, and no e-mail goes out twice.
 func TestARebuildSendsNothing(t *testing.T) {
@@ -149,7 +109,7 @@ func TestARebuildSendsNothing(t *testing.T) {
 	const orders = 20
 	dir := t.TempDir()
 	relay := stand.NewRelay(t, func(int) error { return nil })
-	serve := Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Mail: relayed(relay), broker: []broker.Option{broker.Unsynced()}}
+	serve := Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Mail: relayed(relay)}
 	server, client := start(t, serve)
 	client.want("POST", lampPath+"/receipts", `{"quantity":1000}`, 200)
 	for i := range orders {
@@ -167,7 +127,7 @@ func TestARebuildSendsNothing(t *testing.T) {
 	}
 	before[processors.NotificationEvents] += 8 // in each partition the sender says that it begins
 	server, _ = start(t, serve)
-	untilLogged(t, server, processors.NotificationEvents, before[processors.NotificationEvents])
+	untilLogged(t, server.Broker(), processors.NotificationEvents, before[processors.NotificationEvents])
 	newQuiet(t, server).wait(t)
 	halt(t, server)
 	if now := logged(t, dir); !maps.Equal(now, before) {
@@ -181,7 +141,7 @@ func TestARebuildSendsNothing(t *testing.T) {
 // logged returns how many records have come to the logs of a directory whose server is stopped, to that of dead letters too.
 func logged(t *testing.T, dir string) map[string]int64 {
 	t.Helper()
-	n := ends(t, dir)
+	n := ends(t, place{dir: dir})
 	maps.DeleteFunc(n, func(topic string, _ int64) bool { return strings.HasSuffix(topic, "-table") })
 	return n
 }
@@ -191,11 +151,9 @@ func logged(t *testing.T, dir string) map[string]int64 {
 func TestTablesOnKafkaAreRebuilt(t *testing.T) {
 	skipUnderRace(t)
 	t.Parallel()
-	kafka := newKafka(t)
-	conn, dir := broker.Connection{Brokers: kafka.ListenAddrs()}, t.TempDir()
-	where := []string{"--brokers=" + strings.Join(conn.Brokers, ",")}
-	serve := Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 2, Brokers: conn.Brokers}
-	rebuild := append([]string{"replay", "--all", "--yes", "--data=" + dir}, where...)
+	p := onKafka(t, kfake.NumBrokers(3))
+	serve := p.serve()
+	serve.Partitions = 2
 	server, client := start(t, serve)
 	for i := range 60 {
 		client.want("POST", fmt.Sprintf("/v1/inventory/sku-%d/receipts", i%3), `{"quantity":5}`, 200)
@@ -205,67 +163,44 @@ func TestTablesOnKafkaAreRebuilt(t *testing.T) {
 	halt(t, server)
 	nobody := &kgo.Record{Topic: processors.OrderTable, Key: []byte("nobody"),
 		Value: codecs.EncodeOrderRow(codecs.Head{Applied: 7}, order.State{Status: order.Confirmed})}
-	write := func(records ...*kgo.Record) {
-		writer, err := conn.Client()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer writer.Close()
-		if err := writer.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(nobody)
-	told(t, 1, []string{`"nobody"`, "they part at offset 7"}, append([]string{"verify"}, where...)...)
-	told(t, 0, []string{"1 taken away"}, rebuild...)
-	before := digests(t, where...)
+	put(t, p.conn(), nobody)
+	told(t, 1, []string{`"nobody"`, "they part at offset 7"}, p.verify()...)
+	told(t, 0, []string{"1 taken away"}, p.replay()...)
+	before := digests(t, p.flags()...)
 	for _, m := range replay.Machines {
-		alter(t, conn, m.Table, "delete.retention.ms", "0")
+		alter(t, p.conn(), m.Table, "delete.retention.ms", "0")
 	}
-	kafka.Compact()
-	if all, left := recordsOf(t, conn, processors.InventoryTable); left*2 > all {
+	p.kafka.Cluster().Compact()
+	if all, left := recordsOf(t, p.conn(), processors.InventoryTable); left*2 > all {
 		t.Fatalf("the compaction has left %d of %d records", left, all)
 	}
-	if now := digests(t, where...); !maps.Equal(now, before) {
+	if now := digests(t, p.flags()...); !maps.Equal(now, before) {
 		t.Errorf("compacted, the tables are %v, and were %v", now, before)
 	}
-	write(&kgo.Record{Topic: processors.InventoryTable, Key: []byte("sku-1"), Value: []byte("\xff")}, nobody)
-	told(t, 1, []string{`"nobody"`, `"sku-1"`, "does not decode"}, append([]string{"verify"}, where...)...)
-	told(t, 0, []string{"1 written", "1 taken away"}, rebuild...)
-	told(t, 0, []string{allEqual}, append([]string{"verify"}, where...)...)
+	put(t, p.conn(), &kgo.Record{Topic: processors.InventoryTable, Key: []byte("sku-1"), Value: []byte("\xff")}, nobody)
+	told(t, 1, []string{`"nobody"`, `"sku-1"`, "does not decode"}, p.verify()...)
+	told(t, 0, []string{"1 written", "1 taken away"}, p.replay()...)
+	told(t, 0, []string{allEqual}, p.verify()...)
 
-	forgotten(t, conn)
-	told(t, 0, []string{"no offset was committed"}, rebuild...)
-	if now := digests(t, where...); !maps.Equal(now, before) {
+	p.forgotten(t)
+	told(t, 0, []string{"no offset was committed"}, p.replay()...)
+	if now := digests(t, p.flags()...); !maps.Equal(now, before) {
 		t.Errorf("rebuilt, the tables are %v, and were %v", now, before)
 	}
 	server, client = start(t, serve)
 	client.want("POST", "/v1/orders", `{"order_id":"after","lines":[{"sku":"sku-1","quantity":1}]}`, 201, `"confirmed"`)
-	told(t, 0, []string{allEqual, "over HTTP"}, append([]string{"verify", "--url=http://" + server.HTTPAddr()}, where...)...)
+	told(t, 0, []string{allEqual, "over HTTP"}, p.verify("--url=http://"+server.HTTPAddr())...)
 }
 
 // recordsOf counts the records of a topic: all that there have ever been, and those that are left.
-func recordsOf(t *testing.T, conn broker.Connection, topic string) (all, left int64) {
+func recordsOf(t *testing.T, b broker.Broker, topic string) (all, left int64) {
 	t.Helper()
-	client, err := conn.Client()
-	if err != nil {
-		t.Fatal(err)
+	ends, err := b.Ends(t.Context(), topic)
+	must(t, err)
+	for _, end := range ends {
+		all += end
 	}
-	defer client.Close()
-	list, err := kadm.NewClient(client).ListEndOffsets(t.Context(), topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	list.Each(func(e kadm.ListedOffset) {
-		all += e.Offset
-		if err := broker.Read(t.Context(), conn, topic, e.Partition, 0, e.Offset, func(*kgo.Record) error {
-			left++
-			return nil
-		}); err != nil {
-			t.Error(err)
-		}
-	})
-	return all, left
+	return all, int64(len(records(t, b, topic)))
 }
 
 // TestAHaltedPartitionIsNotVerifiedAndStillRebuilt: up to the message that this program can't take all is compared, and made
@@ -291,18 +226,15 @@ func TestAHaltedPartitionIsNotVerifiedAndStillRebuilt(t *testing.T) {
 	told(t, 2, halted, "verify", data)
 
 	// Without the group's offsets it begins at that message, and with one behind it nothing is made up.
-	logs := ends(t, dir)
-	opened(t, dir, func(conn broker.Connection, _ *kgo.Client) { forgotten(t, conn) })
+	logs := ends(t, place{dir: dir})
+	logsAlone(t, dir)
 	cuts := cutsOf(t, rebuilt(t, data))
 	if n := sum(cuts[processors.InventoryEvents]); n != logs[processors.InventoryEvents]-1 {
 		t.Errorf("the cuts are %v, expected all %d messages but the one that halts", cuts[processors.InventoryEvents], logs[processors.InventoryEvents])
 	}
-	opened(t, dir, func(_ broker.Connection, client *kgo.Client) {
-		past := kadm.Offsets{}
-		past.AddOffset(processors.InventoryEvents, 3, cuts[processors.InventoryEvents][3]+1, -1)
-		if _, err := kadm.NewClient(client).CommitOffsets(t.Context(), "inventory", past); err != nil {
-			t.Fatal(err)
-		}
+	opened(t, dir, func(b broker.Local) {
+		at := broker.TopicPartition{Topic: processors.InventoryEvents, Partition: 3}
+		must(t, b.Commit(t.Context(), "inventory", map[broker.TopicPartition]int64{at: cuts[at.Topic][3] + 1}))
 	})
 	told(t, 1, []string{"inventory-events/3", "written under rules number 2"}, "replay", "--all", "--yes", data)
 }

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/processors"
@@ -43,7 +41,7 @@ func TestAKilledStockflowIsRebuiltAndGoesOn(t *testing.T) {
 			t.Errorf("of %s, %d rows would be written and %d removed, which are right; its cuts are %v", table.Table, table.Written, table.Removed, table.Cuts)
 		}
 	}
-	emptied(t, dir)
+	logsAlone(t, dir)
 	before := logged(t, dir)
 	told(t, 0, []string{"no offset was committed"}, "replay", "--all", "--yes", data)
 	if now := logged(t, dir); !maps.Equal(now, before) {
@@ -53,7 +51,7 @@ func TestAKilledStockflowIsRebuiltAndGoesOn(t *testing.T) {
 		t.Errorf("a rebuilding has sent %d e-mails", len(again))
 	}
 
-	server, client := start(t, Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Mail: relayed(relay), broker: []broker.Option{broker.Unsynced()}})
+	server, client := start(t, Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Mail: relayed(relay)})
 	newQuiet(t, server).wait(t)
 	for i := range 120 {
 		id := fmt.Sprint("o-0-", i)
@@ -116,8 +114,8 @@ func sentOf(t *testing.T, dir string, relay *stand.Relay) map[string]bool {
 	writer, err := relayed(relay).writer()
 	must(t, err)
 	sent := map[string]bool{}
-	opened(t, dir, func(conn broker.Connection, client *kgo.Client) {
-		for _, r := range (crime{t, conn, client}).records(processors.NotificationEvents) {
+	opened(t, dir, func(b broker.Local) {
+		for _, r := range records(t, b, processors.NotificationEvents) {
 			m, err := codecs.DecodeNotificationEvent(r.Value)
 			must(t, err)
 			if outcome, is := m.Event.(notification.Sent); is {

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"stockflow/broker"
+	"stockflow/deadletters"
 	"stockflow/engine"
 	"stockflow/processors"
 	"stockflow/views"
@@ -69,7 +70,7 @@ func (c redriveLetters) Validate() error {
 	return nil
 }
 
-// Run chooses the letters, asks, and sends them.
+// Run chooses the letters, asks, and sends them: over HTTP if a Stockflow runs on the directory.
 func (c redriveLetters) Run(stdout io.Writer, log *slog.Logger) error {
 	wanted, err := c.wanted()
 	if err != nil {
@@ -79,9 +80,18 @@ func (c redriveLetters) Run(stdout io.Writer, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	return c.run(log, broker.Writing, func(ctx context.Context, conn broker.Connection) error {
-		letters := views.NewLetters(conn, nil)
-		r := &redriving{redriveLetters: c, repaired: repaired, letters: letters, out: stdout, chosen: map[views.LetterID]int{}}
+	url, access := "", broker.Writing
+	if len(c.Brokers) == 0 {
+		if url, err = servedAt(c.Data); err != nil {
+			return err
+		}
+	}
+	if url != "" {
+		access = broker.Reading
+	}
+	options := deadletters.Options{Again: c.Again, Value: repaired, Force: c.Force}
+	return c.run(log, access, func(ctx context.Context, conn broker.Broker) error {
+		r := &redriving{redriveLetters: c, options: options, letters: views.NewLetters(conn, nil), out: stdout, chosen: map[views.LetterID]int{}}
 		if err := r.choose(ctx, wanted); err != nil {
 			return err
 		}
@@ -91,7 +101,10 @@ func (c redriveLetters) Run(stdout io.Writer, log *slog.Logger) error {
 		if err := c.confirm(stdout, len(r.chosen), r.machines); err != nil {
 			return err
 		}
-		return r.send(ctx, conn)
+		if url != "" {
+			return r.send(ctx, servedRedriver{serving{url: url}})
+		}
+		return r.sendTo(ctx, conn)
 	})
 }
 
@@ -193,7 +206,7 @@ func counted(n int, what string) string {
 // redriving is one run of the command.
 type redriving struct {
 	redriveLetters
-	repaired []byte
+	options  deadletters.Options
 	letters  *views.Letters
 	out      io.Writer
 	chosen   map[views.LetterID]int // to how often each was sent again when it was chosen
@@ -227,31 +240,20 @@ func (r *redriving) choose(ctx context.Context, wanted map[views.LetterID]bool) 
 
 // judge chooses a letter, or says why not.
 func (r *redriving) judge(l views.Letter) {
-	if l.Redriven > 0 && r.Again == 0 {
-		r.leaveOut(l.ID(), fmt.Sprintf("it was sent again before; --again %d sends it once more, and counts once more", l.Redriven))
-		return
-	}
-	value := l.Value
-	if r.repaired != nil {
-		value = r.repaired
-	}
-	in, err := processors.Read(l.Topic, engine.Record{Key: string(l.Key), Value: value, Redrive: []byte("any")})
-	var unreadable *engine.Unreadable
+	machine, err := r.options.Judge(l)
+	var refusal *deadletters.Refusal
 	switch {
-	case err == nil:
-	case errors.As(err, &unreadable) && unreadable.Halt:
+	case !errors.As(err, &refusal):
+		r.chosen[l.ID()] = l.Redriven
+		if machine {
+			r.machines++
+		}
+	case refusal.Why == deadletters.Redriven:
+		r.leaveOut(l.ID(), fmt.Sprintf("%v; --again %d sends it once more, and counts once more", err, l.Redriven))
+	default:
 		r.hopeless++
-		r.leaveOut(l.ID(), "it would stop its partition: "+err.Error())
-		return
-	case !r.Force:
-		r.hopeless++
-		r.leaveOut(l.ID(), "it would become a dead letter again: "+err.Error())
-		return
+		r.leaveOut(l.ID(), err.Error())
 	}
-	if in.Emitted {
-		r.machines++
-	}
-	r.chosen[l.ID()] = l.Redriven
 }
 
 func (r *redriving) leaveOut(id views.LetterID, why string) {
@@ -259,32 +261,50 @@ func (r *redriving) leaveOut(id views.LetterID, why string) {
 	fmt.Fprintf(r.out, "%s is left out: %s\n", printable(id.String()), printable(why))
 }
 
+// redriver sends letters that were chosen, as deadletters.Redriver does.
+type redriver interface {
+	Send(ctx context.Context, letters []views.Letter, o deadletters.Options) ([]deadletters.Sent, error)
+}
+
+// sendTo sends the chosen letters to the logs themselves.
+func (r *redriving) sendTo(ctx context.Context, conn broker.Broker) error {
+	writing, err := redriverOn(ctx, conn)
+	if err != nil {
+		return err
+	}
+	defer writing.Close()
+	return r.send(ctx, deadletters.NewRedriver(r.letters, writing))
+}
+
+// redriverOn returns what writes letters, and requests to skip, to the logs.
+func redriverOn(ctx context.Context, conn broker.Broker) (*engine.Redriver, error) {
+	partitions, err := partitionsOf(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	return engine.NewRedriver(conn, partitions)
+}
+
 // batchBytes is how many bytes of values wait to be sent together, beside the last one.
 const batchBytes = 4 << 20
 
 // send sends the chosen letters, some at a time.
-func (r *redriving) send(ctx context.Context, conn broker.Connection) error {
-	partitions, err := partitionsOf(ctx, conn)
-	if err != nil {
-		return err
-	}
-	redriver, err := engine.NewRedriver(conn, partitions)
-	if err != nil {
-		return err
-	}
-	defer redriver.Close()
+func (r *redriving) send(ctx context.Context, to redriver) error {
 	total, size := 0, 0
 	var batch []views.Letter
 	flush := func() error {
-		n, err := r.sendBatch(ctx, redriver, batch)
-		total, size, batch = total+n, 0, nil
+		sent, err := to.Send(ctx, batch, r.options)
+		for _, s := range sent {
+			fmt.Fprintf(r.out, "%s was sent again\n", printable(s.Letter.ID().String()))
+		}
+		total, size, batch = total+len(sent), 0, nil
 		return err
 	}
 	pick := func(id views.LetterID, redriven int) bool {
 		before, chosen := r.chosen[id]
 		return chosen && redriven == before // or somebody else has sent it meanwhile
 	}
-	err = r.letters.Walk(ctx, pick, func(l views.Letter) error {
+	err := r.letters.Walk(ctx, pick, func(l views.Letter) error {
 		batch = append(batch, l)
 		if size += l.Size; len(batch) == engine.MostRedriven || size >= batchBytes {
 			return flush()
@@ -295,33 +315,6 @@ func (r *redriving) send(ctx context.Context, conn broker.Connection) error {
 		err = flush()
 	}
 	return errors.Join(err, r.end(total))
-}
-
-// sendBatch sends letters, but for those that somebody else has sent since they were chosen. It returns how many.
-func (r *redriving) sendBatch(ctx context.Context, redriver *engine.Redriver, batch []views.Letter) (n int, err error) {
-	var places []views.LetterPlace
-	for _, l := range batch {
-		places = append(places, l.Place())
-	}
-	times, err := r.letters.Redriven(ctx, places)
-	if err != nil {
-		return 0, err
-	}
-	var again []engine.Redrive
-	for i, l := range batch {
-		if times[i] == l.Redriven {
-			again = append(again, engine.Redrive{Letter: l.DeadLetter, ID: processors.RedriveID(l.DeadLetter, r.Again), Repaired: r.repaired})
-		}
-	}
-	sent, err := redriver.Send(ctx, again)
-	for i, ok := range sent {
-		if ok {
-			n++
-			l := again[i].Letter
-			fmt.Fprintf(r.out, "%s was sent again\n", printable(views.Letter{DeadLetter: l}.ID().String()))
-		}
-	}
-	return n, err
 }
 
 // end says what was done. Whoever named a letter that can't be taken has to know.

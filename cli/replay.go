@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"stockflow/broker"
+	"stockflow/journal/files"
 	"stockflow/replay"
 )
 
@@ -30,14 +31,13 @@ type replayTables struct {
 	Work   string   `help:"Directory for what is folded meanwhile and does not fit into memory, about as large as the tables; the system's for temporary files if left out." placeholder:"DIR"`
 
 	terminal *os.File // nil is standard input
-	running  bool     // another process has Data open: one that processes nothing, or it is refused
 }
 
 // Help is what --help says besides.
 func (replayTables) Help() string {
 	return `Each log is folded from its first message to the last that was processed. Rows that are not what comes out are written again, and
 rows that should not be are taken away; nothing else is sent, no e-mail either. What was not processed is left to the processors.
-They must be stopped: it refuses while a group has members. If it is broken off, run it again.`
+They must be stopped: it refuses while a group has members, or while a Stockflow runs on DATA. If it is broken off, run it again.`
 }
 
 // Validate returns what is wrong with the flags.
@@ -58,23 +58,37 @@ func (c replayTables) Run(stdout io.Writer, k *kong.Kong, log *slog.Logger) erro
 	if err := c.confirm(stdout, machines); err != nil {
 		return err
 	}
-	if len(c.Brokers) == 0 {
-		if _, c.running, err = broker.Find(c.Data); err != nil {
-			return err
-		}
+	if err := c.refuseRunning(); err != nil {
+		return err
 	}
 	release, err := c.hold()
 	if err != nil {
 		return err
 	}
 	defer frugal()()
-	return errors.Join(c.run(log, broker.Writing, func(ctx context.Context, conn broker.Connection) error {
+	access := broker.Writing
+	if c.DryRun {
+		access = broker.Reading
+	}
+	return errors.Join(c.run(log, access, func(ctx context.Context, conn broker.Broker) error {
 		return c.rebuild(ctx, conn, machines, stdout, k.Stderr, log)
 	}), release())
 }
 
+// refuseRunning says where a Stockflow runs whose tables are to be written.
+func (c replayTables) refuseRunning() error {
+	if len(c.Brokers) > 0 || c.DryRun {
+		return nil
+	}
+	running, err := broker.Running(c.Data)
+	if err == nil && running {
+		err = fmt.Errorf("nothing was changed: a Stockflow runs on %s: stop it first, or look with --dry-run", c.Data)
+	}
+	return err
+}
+
 // hold takes the data directory, whose stores are thrown away in the end, before anything is written: while somebody has it open
-// they can't be. With an embedded broker the log's lock holds it.
+// they can't be. Whoever opens a journal to write has it anyway.
 func (c replayTables) hold() (release func() error, err error) {
 	if _, err := os.Stat(c.Data); len(c.Brokers) == 0 || c.DryRun || errors.Is(err, os.ErrNotExist) {
 		return func() error { return nil }, nil
@@ -86,7 +100,7 @@ func (c replayTables) hold() (release func() error, err error) {
 	return release, nil
 }
 
-func (c replayTables) rebuild(ctx context.Context, conn broker.Connection, machines []replay.Machine, stdout, stderr io.Writer, log *slog.Logger) error {
+func (c replayTables) rebuild(ctx context.Context, conn broker.Broker, machines []replay.Machine, stdout, stderr io.Writer, log *slog.Logger) error {
 	if err := c.prepare(ctx, conn, log); err != nil {
 		return err
 	}
@@ -123,17 +137,17 @@ func (c replayTables) confirm(stdout io.Writer, machines []replay.Machine) error
 
 // prepare makes the topics of tables that are gone, and insists that the logs are those that were there before, and the dead
 // letters too: they alone tell which messages were refused for an origin that lay beyond its log.
-func (c replayTables) prepare(ctx context.Context, conn broker.Connection, log *slog.Logger) error {
+func (c replayTables) prepare(ctx context.Context, conn broker.Broker, log *slog.Logger) error {
 	partitions, err := partitionsOf(ctx, conn)
 	if err != nil {
 		return err
 	}
 	if !c.DryRun {
-		if _, _, err := broker.Ensure(ctx, conn, topics(), partitions); err != nil {
+		if _, _, err := conn.Ensure(ctx, topics(), partitions); err != nil {
 			return err
 		}
 	}
-	warnings, err := broker.CheckIdentity(ctx, conn, c.remembered(), topicsOf(broker.Log, broker.Letters))
+	warnings, err := broker.CheckIdentity(ctx, conn, files.OS(), c.remembered(), topicsOf(broker.Log, broker.Letters))
 	for _, w := range warnings {
 		log.Warn(w)
 	}
@@ -145,9 +159,9 @@ func (c replayTables) remembered() string { return filepath.Join(c.Data, topicsF
 // finish makes the topics of the tables that were rebuilt the ones that are remembered, and no others: of a table that was lost too
 // and not rebuilt, serve has to say so. It throws away the stores on disk, which may be of others: they are read again from the
 // changelogs.
-func (c replayTables) finish(ctx context.Context, conn broker.Connection, machines []replay.Machine) error {
-	if _, err := os.Stat(c.Data); c.running || errors.Is(err, os.ErrNotExist) {
-		return nil // who follows a changelog takes the rows in as they come
+func (c replayTables) finish(ctx context.Context, conn broker.Broker, machines []replay.Machine) error {
+	if _, err := os.Stat(c.Data); errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
 	for _, m := range machines {
 		for _, stores := range []string{"processors", "views"} {
@@ -156,7 +170,7 @@ func (c replayTables) finish(ctx context.Context, conn broker.Connection, machin
 			}
 		}
 	}
-	return broker.Remember(ctx, conn, c.remembered(), tablesOf(machines))
+	return broker.Remember(ctx, conn, files.OS(), c.remembered(), tablesOf(machines))
 }
 
 // tablesOf are the topics of the tables of machines.

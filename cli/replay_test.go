@@ -1,17 +1,14 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
@@ -23,77 +20,6 @@ import (
 )
 
 const allEqual = "every table is the fold of its log"
-
-// opened gives do the broker of a directory whose server is stopped.
-func opened(t *testing.T, dir string, do func(broker.Connection, *kgo.Client)) {
-	t.Helper()
-	openedBroker(t, dir, func(b *broker.Embedded, client *kgo.Client) { do(b.Connection(), client) })
-}
-
-// openedBroker is opened for those who need the broker itself.
-func openedBroker(t *testing.T, dir string, do func(*broker.Embedded, *kgo.Client)) {
-	t.Helper()
-	b, err := broker.OpenEmbedded(dir, broker.Unsynced(), broker.Logger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	client, err := b.Connection().Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	do(b, client)
-}
-
-// produced writes records into the logs or tables of a directory whose server is stopped.
-func produced(t *testing.T, dir string, records ...*kgo.Record) {
-	t.Helper()
-	opened(t, dir, func(_ broker.Connection, client *kgo.Client) {
-		if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
-// rowOf returns the newest row of a key in a changelog.
-func rowOf(t *testing.T, conn broker.Connection, table, key string) (row []byte) {
-	t.Helper()
-	n := broker.Partition([]byte(key), 8)
-	client, err := conn.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	ends, err := kadm.NewClient(client).ListEndOffsets(t.Context(), table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	end, _ := ends.Lookup(table, n)
-	err = broker.Read(t.Context(), conn, table, n, 0, end.Offset, func(r *kgo.Record) error {
-		if string(r.Key) == key {
-			row = r.Value
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return row
-}
-
-// deleted deletes a topic.
-func deleted(t *testing.T, conn broker.Connection, topic string) {
-	t.Helper()
-	client, err := conn.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	if answer, err := kadm.NewClient(client).DeleteTopics(t.Context(), topic); err != nil || answer.Error() != nil {
-		t.Fatal(err, answer.Error())
-	}
-}
 
 // TestTablesThatContradictEachOtherAreFound: a message that a machine might have sent and none did is folded as any
 // other, so each table is the fold of its log, and still units are free that an order holds.
@@ -153,21 +79,19 @@ func TestAReplayThatIsBrokenOffIsDoneAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	traded(t, dir)
-	opened(t, dir, func(conn broker.Connection, client *kgo.Client) {
+	opened(t, dir, func(b broker.Local) {
 		var damage []*kgo.Record
 		for i := range 10 {
 			damage = append(damage, &kgo.Record{Topic: processors.InventoryTable, Key: fmt.Appendf(nil, "sku-%d", i)},
 				&kgo.Record{Topic: processors.OrderTable, Key: fmt.Appendf(nil, "nobody-%d", i),
 					Value: codecs.EncodeOrderRow(codecs.Head{Applied: int64(i)}, order.State{Status: order.Confirmed})})
 		}
-		if err := client.ProduceSync(t.Context(), damage...).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		put(t, b, damage...)
 		crash := errors.New("a crash")
 		changed := 0
 		for left := 20; left > 0; left -= 5 {
 			n := 0
-			r := replay.Rebuilding{Conn: conn, Machines: replay.Machines, Each: func(replay.Change) error {
+			r := replay.Rebuilding{Conn: b, Machines: replay.Machines, Each: func(replay.Change) error {
 				if n++; n > 5 {
 					return crash
 				}
@@ -185,11 +109,20 @@ func TestAReplayThatIsBrokenOffIsDoneAgain(t *testing.T) {
 	told(t, 0, []string{allEqual}, "verify", "--data="+dir)
 }
 
+// TestReplayIsRefusedWhileSomebodyProcesses: on a journal that is whoever has the directory, and on Kafka who is in a group.
 func TestReplayIsRefusedWhileSomebodyProcesses(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	m := newMill(t, dir)
-	told(t, 1, []string{"the group has members", "stockflow-order at 127.0.0.1"}, "replay", "--all", "--yes", "--data="+dir)
+	journal := place{dir: t.TempDir()}
+	m := millOf(t, journal)
+	m.client.want("POST", lampPath+"/receipts", fiveUnits, 200)
+	told(t, 1, []string{"nothing was changed: a Stockflow runs on " + journal.dir, "--dry-run"}, journal.replay()...)
+	told(t, 0, []string{"inventory-table           1 rows, 0 written, 0 taken away", "dry run"}, append([]string{"replay", "--all", "--dry-run"}, journal.flags()...)...)
+	halt(t, m.server)
+	told(t, 0, []string{"0 written, 0 taken away"}, journal.replay()...)
+
+	kafka := onKafka(t)
+	m = millOf(t, kafka)
+	told(t, 1, []string{"the group has members", "stockflow-order at 127.0.0.1"}, "replay", "--all", "--yes", kafka.flags()[1])
 	halt(t, m.server)
 }
 
@@ -206,25 +139,10 @@ func TestVerifyAndReplayNameWhatIsWrongWithTheirArguments(t *testing.T) {
 // TestAnExpiredLogCanNotBeVerified, and its table is not rebuilt from what is left.
 func TestAnExpiredLogCanNotBeVerified(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	traded(t, dir)
-	opened(t, dir, func(_ broker.Connection, client *kgo.Client) { expire(t, client, processors.OrderEvents, 2, 3) })
+	p := tradedOnKafka(t)
+	expire(t, p.client(t), processors.OrderEvents, 2, 3)
 	says := []string{"order-events/2 begins at offset 3"}
-	told(t, 2, says, "verify", "--data="+dir)
-	told(t, 1, says, "replay", "--all", "--yes", "--data="+dir)
-	told(t, 0, []string{"inventory-table"}, "verify", "--table=inventory", "--data="+dir)
-}
-
-// ends returns how many records topics have had.
-func ends(t *testing.T, dir string) (n map[string]int64) {
-	t.Helper()
-	n = map[string]int64{}
-	opened(t, dir, func(_ broker.Connection, client *kgo.Client) {
-		list, err := kadm.NewClient(client).ListEndOffsets(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
-		list.Each(func(e kadm.ListedOffset) { n[e.Topic] += e.Offset })
-	})
-	return n
+	told(t, 2, says, p.verify()...)
+	told(t, 1, says, p.replay()...)
+	told(t, 0, []string{"inventory-table"}, p.verify("--table=inventory")...)
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
@@ -21,68 +20,51 @@ import (
 // replay couldn't finish it doesn't begin.
 func TestReplayDoesNotBeginWhileItsDirectoryIsInUse(t *testing.T) {
 	t.Parallel()
-	conn, dir := broker.Connection{Brokers: newKafka(t).ListenAddrs()}, t.TempDir()
-	where := "--brokers=" + strings.Join(conn.Brokers, ",")
-	server, client := start(t, Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Brokers: conn.Brokers})
+	p := onKafka(t)
+	server, client := start(t, p.serve())
 	client.want("POST", "/v1/inventory/sku-1/receipts", `{"quantity":5}`, 200)
 	newQuiet(t, server).wait(t)
 	halt(t, server)
-	writer, err := conn.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer writer.Close()
-	crime{t, conn, writer}.nobody()
-	before := momentOf(t, writer).ends.Offsets()
-	release, err := broker.Hold(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	replayed := []string{"replay", "--all", "--yes", "--data=" + dir, where}
-	told(t, 1, []string{"nothing was changed", "is in use by"}, replayed...)
-	if now := momentOf(t, writer).ends.Offsets(); !maps.EqualFunc(now, before, maps.Equal) {
+	crime{t, p.conn()}.nobody()
+	before := momentOf(t, p.conn()).ends
+	release, err := broker.Hold(p.dir)
+	must(t, err)
+	told(t, 1, []string{"nothing was changed", "is in use by"}, p.replay()...)
+	if now := momentOf(t, p.conn()).ends; !maps.Equal(now, before) {
 		t.Errorf("it has written: topics end at %v, and did at %v", now, before)
 	}
-	told(t, 0, []string{"dry run", "1 taken away"}, append(replayed, "--dry-run")...)
+	told(t, 0, []string{"dry run", "1 taken away"}, p.replay("--dry-run")...)
 	must(t, release())
-	told(t, 0, []string{"1 taken away"}, replayed...)
+	told(t, 0, []string{"1 taken away"}, p.replay()...)
 }
 
 // TestSomebodyWhoBeginsToProcessDuringAReplayIsNoticed: rows have been written by then, and no offset is set.
 func TestSomebodyWhoBeginsToProcessDuringAReplayIsNoticed(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	traded(t, dir)
-	withoutGroups(t, dir)
-	opened(t, dir, func(conn broker.Connection, client *kgo.Client) {
-		crime{t, conn, client}.nobody()
-		var once sync.Once
-		r := replay.Rebuilding{Conn: conn, Machines: replay.Machines, Each: func(replay.Change) error {
-			once.Do(func() { joined(t, conn, "order", processors.OrderEvents) })
-			return nil
-		}}
-		_, err := r.Rebuild(t.Context())
-		if !errors.Is(err, replay.ErrMembers) || !strings.Contains(err.Error(), "stop them and run replay again") || !strings.Contains(err.Error(), "late-riser at ") {
-			t.Errorf("it ends with %v", err)
-		}
-		committed, err := kadm.NewClient(client).FetchOffsets(t.Context(), "order")
-		if err != nil || len(committed) > 0 {
-			t.Errorf("there are offsets %v, %v", committed, err)
-		}
-	})
+	p := tradedOnKafka(t)
+	p.withoutGroups(t)
+	crime{t, p.conn()}.nobody()
+	var once sync.Once
+	r := replay.Rebuilding{Conn: p.conn(), Machines: replay.Machines, Each: func(replay.Change) error {
+		once.Do(func() { p.joined(t, "order", processors.OrderEvents) })
+		return nil
+	}}
+	_, err := r.Rebuild(t.Context())
+	if !errors.Is(err, replay.ErrMembers) || !strings.Contains(err.Error(), "stop them and run replay again") || !strings.Contains(err.Error(), "late-riser at ") {
+		t.Errorf("it ends with %v", err)
+	}
+	if committed := momentOf(t, p.conn()).committed["order"]; len(committed) > 0 {
+		t.Errorf("there are offsets %v", committed)
+	}
 }
 
 // joined makes a member of a group, until the test ends.
-func joined(t *testing.T, conn broker.Connection, group, log string) {
+func (p place) joined(t *testing.T, group, log string) {
 	t.Helper()
 	in := make(chan struct{})
 	var once sync.Once
-	member, err := conn.Client(kgo.ClientID("late-riser"), kgo.ConsumerGroup(group), kgo.ConsumeTopics(log), kgo.DisableAutoCommit(),
+	p.client(t, kgo.ClientID("late-riser"), kgo.ConsumerGroup(group), kgo.ConsumeTopics(log), kgo.DisableAutoCommit(),
 		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { once.Do(func() { close(in) }) }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(member.Close)
 	select {
 	case <-in:
 	case <-time.After(generous):

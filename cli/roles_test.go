@@ -2,22 +2,25 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"stockflow/stand"
+	"stockflow/stand/fake"
 )
 
-// TestRolesAreShared among processes: one has the API and the broker, and one after the other the machines come along. What needs a
+// TestRolesAreShared among processes: one has the API, and one after the other the machines come along. What needs a
 // machine that isn't there yet waits, and nothing is lost.
 func TestRolesAreShared(t *testing.T) {
 	t.Parallel()
-	first := spawn(t, "serve", "--http", "127.0.0.1:0", "--data", t.TempDir(), "--roles", "api,order")
-	client := ready(t, first)
+	kafka := strings.Join(fake.Open(t).Brokers(), ",")
 	join := func(roles string) *stand.Process {
-		p := spawn(t, "serve", "--http", "127.0.0.1:0", "--data", t.TempDir(), "--brokers", first.Kafka, "--roles", roles)
+		p := spawn(t, "serve", "--http", "127.0.0.1:0", "--kafka=off", "--data", t.TempDir(), "--brokers", kafka, "--roles", roles)
 		must(t, p.Await(p.Ready, "ready"))
 		return p
 	}
+	first := join("api,order")
+	client := newShop(t, strings.TrimPrefix(first.HTTP, "http://"))
 	client.noted(lampOrder)
 	client.until(orderPath, `"status":"pending"`)
 	inventory := join("inventory")
@@ -31,8 +34,8 @@ func TestRolesAreShared(t *testing.T) {
 	again := join("inventory,order") // they share partitions
 	must(t, inventory.Stop())
 	client.placed(`{"order_id":"o-4","lines":[{"sku":"lamp","quantity":1}]}`, "/v1/orders/o-4", `"confirmed"`)
-	if a := newShop(t, again.HTTP[len("http://"):]).send("GET", lampPath, ""); a.status != 503 {
+	if a := newShop(t, strings.TrimPrefix(again.HTTP, "http://")).send("GET", lampPath, ""); a.status != 503 {
 		t.Errorf("who hasn't the role api answers with %d %s", a.status, a.text)
 	}
-	told(t, 0, []string{allEqual, "4 orders"}, "verify", "--brokers", first.Kafka, "--url", first.HTTP)
+	told(t, 0, []string{allEqual, "4 orders"}, "verify", "--brokers", kafka, "--url", first.HTTP)
 }

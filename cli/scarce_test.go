@@ -17,7 +17,7 @@ const (
 // order of its lines, until far more was asked for than there is.
 func TestScarceGoodsAreNotSoldTwice(t *testing.T) {
 	t.Parallel()
-	server, client := openQuickly(t, t.TempDir())
+	server, client := open(t, t.TempDir())
 	units := map[string]int64{}
 	for i := range scarceSKUs {
 		units[scarce(i)] = perSKU

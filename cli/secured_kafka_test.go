@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"stockflow/move"
 	"stockflow/stand"
 	"stockflow/stand/kafka"
 )
@@ -71,6 +72,7 @@ func allow(t *testing.T, admin *kadm.Client) {
 	}
 	for _, acls := range []*kadm.ACLBuilder{
 		kadm.NewACLs().Topics(names...).Operations(kadm.OpRead, kadm.OpWrite, kadm.OpDescribeConfigs, kadm.OpCreate),
+		kadm.NewACLs().Topics(move.Topic).Operations(kadm.OpRead),
 		kadm.NewACLs().Groups("order", "inventory", "shipment", "notification").Operations(kadm.OpRead),
 	} {
 		made, err := admin.CreateACLs(t.Context(), acls.ResourcePatternType(kadm.ACLPatternLiteral).Allow("User:stockflow").AllowHosts())

@@ -14,7 +14,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"stockflow/move"
 	"stockflow/stand"
+	"stockflow/stand/fake"
 )
 
 // aclsNeeded are those of docs/security.md, for the user stockflow.
@@ -28,6 +30,7 @@ func aclsNeeded() (acls []kfake.ACL) {
 		add(kmsg.ACLResourceTypeTopic, kmsg.ACLResourcePatternTypeLiteral, t.Name,
 			kmsg.ACLOperationRead, kmsg.ACLOperationWrite, kmsg.ACLOperationDescribeConfigs, kmsg.ACLOperationCreate)
 	}
+	add(kmsg.ACLResourceTypeTopic, kmsg.ACLResourcePatternTypeLiteral, move.Topic, kmsg.ACLOperationRead)
 	for _, group := range []string{"order", "inventory", "shipment", "notification"} {
 		add(kmsg.ACLResourceTypeGroup, kmsg.ACLResourcePatternTypeLiteral, group, kmsg.ACLOperationRead)
 	}
@@ -46,9 +49,9 @@ func newSecured(t *testing.T, acls []kfake.ACL) secured {
 	authority := stand.NewAuthority(t)
 	hence := time.Now().Add(time.Hour)
 	ours, theirs := authority.Sign("stockflow", hence), authority.Sign("kafka", hence)
-	cluster := newKafka(t,
+	cluster := fake.Open(t, kfake.NumBrokers(3),
 		kfake.TLS(&tls.Config{Certificates: []tls.Certificate{theirs.Pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: authority.Pool}),
-		kfake.EnableSASL(), kfake.EnableACLs(), kfake.User("SCRAM-SHA-512", "stockflow", "secret", acls...))
+		kfake.EnableSASL(), kfake.EnableACLs(), kfake.User("SCRAM-SHA-512", "stockflow", "secret", acls...)).Cluster()
 	return secured{cluster, securityFlags{
 		TLS: true, CA: authority.File, Cert: ours.Cert, Key: ours.Key, ServerName: "kafka",
 		SASL: "scram-sha-512", User: "stockflow", PasswordFile: written(t, "secret\n"),
@@ -150,7 +153,7 @@ func TestAWrongPasswordIsNoStorm(t *testing.T) {
 			for _, mechanism := range []string{"plain", "scram-sha-512"} {
 				t.Run(mechanism+" "+how+" "+command[:5], func(t *testing.T) {
 					t.Parallel()
-					cluster := newKafka(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "stockflow", "secret"), kfake.Superuser("SCRAM-SHA-512", "stockflow", "secret"))
+					cluster := fake.Open(t, kfake.NumBrokers(3), kfake.EnableSASL(), kfake.Superuser("PLAIN", "stockflow", "secret"), kfake.Superuser("SCRAM-SHA-512", "stockflow", "secret")).Cluster()
 					logins := loginsOf(cluster, test.answers)
 					command := strings.ReplaceAll(command, "--data=", "--data="+t.TempDir())
 					args := append(strings.Fields(command), "--brokers="+strings.Join(cluster.ListenAddrs(), ","),

@@ -17,7 +17,9 @@ import (
 
 	"stockflow/api"
 	"stockflow/broker"
+	"stockflow/deadletters"
 	"stockflow/engine"
+	"stockflow/journal"
 	"stockflow/mail"
 	"stockflow/processors"
 	"stockflow/replay/history"
@@ -29,10 +31,15 @@ type Server struct {
 	serve      Serve
 	log        *slog.Logger
 	registry   *prometheus.Registry
-	embedded   *broker.Embedded // nil with brokers of others
-	conn       broker.Connection
+	journal    *journal.Journal   // nil with brokers
+	kafka      *broker.Connection // nil with the journal
+	outside    broker.Broker      // the logs and tables as all but the processors see them
+	inside     broker.Broker      // as the processors do
+	kafkaNote  string             // where Kafka's protocol is spoken, for people; "" if nowhere
 	partitions int32
+	deployment string // "" for one that was on Kafka from the beginning
 	realm      []byte
+	former     []byte // the realm before the logs were moved, nil if they never were
 	groups     []*engine.Group
 
 	notifications *engine.Group // one of groups, nil if there is none
@@ -55,18 +62,12 @@ type part struct {
 	stop func() error
 }
 
-// topicsFile is where in the data directory it stands which topics there were.
-const topicsFile = "topics.json"
-
-// remember is how often the ends of the logs are written down, for the check at the next start.
-const remember = time.Minute
-
 // Start starts everything and returns when HTTP is answered, with 503 until the tables have been read. If it fails,
 // it stops what it has started.
 func (s Serve) Start(ctx context.Context, log *slog.Logger) (*Server, error) {
 	server := &Server{serve: s, log: log, registry: prometheus.NewRegistry(), ended: make(chan error, 8)}
 	for _, step := range []func(context.Context) error{
-		server.listen, server.prepareMail, server.openBroker, server.openTopics, server.startViews, server.startHistory, server.startProcessors, server.startHTTP, server.startMail,
+		server.listen, server.prepareMail, server.openBroker, server.openTopics, server.startPort, server.startViews, server.startHistory, server.startProcessors, server.startHTTP, server.startMail,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, server.Stop())
@@ -81,9 +82,13 @@ func (s Serve) does(role string) bool {
 }
 
 // listen takes the port first: a port that is taken is the commonest mistake, and needs no broker to be found.
-func (s *Server) listen(context.Context) error {
+func (s *Server) listen(ctx context.Context) error {
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	l, err := net.Listen("tcp", s.serve.HTTP)
+	var l net.Listener
+	err := afterLeaving(ctx, s.serve.Data, func() (err error) {
+		l, err = net.Listen("tcp", s.serve.HTTP)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("--http: %w", err)
 	}
@@ -97,108 +102,10 @@ func (s *Server) listen(context.Context) error {
 	return nil
 }
 
-func (s *Server) openBroker(ctx context.Context) error {
-	if err := s.holdData(ctx); err != nil {
-		return err
-	}
-	return withdraw(s.serve.Data) // what a process left that was killed
-}
-
-func (s *Server) holdData(ctx context.Context) error {
-	if len(s.serve.Brokers) > 0 {
-		release, err := broker.Hold(s.serve.Data)
-		if err != nil {
-			return err
-		}
-		s.parts = append(s.parts, part{"data directory", release})
-		s.conn, err = s.serve.cluster().connect(ctx)
-		return err
-	}
-	if _, err := s.serve.cluster().connection(); err != nil {
-		return err
-	}
-	embedded, err := broker.OpenEmbedded(s.serve.Data, append(s.serve.broker, broker.Logger(s.log))...)
-	if err != nil {
-		return err
-	}
-	s.embedded, s.conn = embedded, embedded.Connection()
-	s.parts = append(s.parts, part{"broker", embedded.Close})
-	s.start("log", func(ctx context.Context) error {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-embedded.Broken():
-			return err
-		}
-	})
-	return nil
-}
-
-// topics are all that Stockflow reads and writes.
-func topics() []broker.Topic {
-	return []broker.Topic{
-		{Name: processors.OrderEvents, Kind: broker.Log},
-		{Name: processors.InventoryEvents, Kind: broker.Log},
-		{Name: processors.ShipmentEvents, Kind: broker.Log},
-		{Name: processors.NotificationEvents, Kind: broker.Log},
-		{Name: processors.OrderTable, Kind: broker.Table},
-		{Name: processors.InventoryTable, Kind: broker.Table},
-		{Name: processors.ShipmentTable, Kind: broker.Table},
-		{Name: processors.NotificationTable, Kind: broker.Table},
-		{Name: engine.Letters, Kind: broker.Letters},
-	}
-}
-
-// openTopics makes the topics that are missing, and refuses those that are not the ones the tables were made from.
-func (s *Server) openTopics(ctx context.Context) error {
-	if err := s.checkAccess(ctx); err != nil { // of topics that exist
-		return err
-	}
-	if err := broker.CheckTables(ctx, s.conn, s.groupTables()); err != nil {
-		return err
-	}
-	n, warnings, err := broker.Ensure(ctx, s.conn, topics(), s.serve.Partitions)
-	if err != nil {
-		return err
-	}
-	if err := s.checkAccess(ctx); err != nil { // of those that were made
-		return err
-	}
-	s.partitions = n
-	file := filepath.Join(s.serve.Data, topicsFile)
-	more, err := broker.CheckIdentity(ctx, s.conn, file, topics())
-	if err != nil {
-		return err
-	}
-	for _, w := range append(warnings, more...) {
-		s.log.Warn(w)
-	}
-	if err := broker.Remember(ctx, s.conn, file, topics()); err != nil {
-		return err
-	}
-	if s.realm, err = broker.Realm(ctx, s.conn, topics()); err != nil {
-		return err
-	}
-	s.start("topics", func(ctx context.Context) error {
-		tick := time.NewTicker(remember)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-tick.C:
-			}
-			if err := broker.Remember(ctx, s.conn, file, topics()); err != nil && ctx.Err() == nil {
-				s.log.Warn("the ends of the logs could not be remembered", "error", err)
-			}
-		}
-	})
-	return nil
-}
-
 // startViews follows the tables. Only the API reads them; without its role, they answer that they can't be read.
 func (s *Server) startViews(context.Context) error {
-	s.tables = views.Open(s.conn, filepath.Join(s.serve.Data, "views"), s.log)
+	s.tables = views.Open(s.outside, filepath.Join(s.serve.Data, "views"), s.log)
+	s.tables.Files(s.files())
 	if s.serve.does("api") {
 		s.start("views", s.tables.Run)
 	}
@@ -207,7 +114,8 @@ func (s *Server) startViews(context.Context) error {
 
 // startHistory follows the logs for those who look back. Nobody waits for it to be ready: it answers from where it is.
 func (s *Server) startHistory(context.Context) error {
-	s.history = history.Open(s.conn, filepath.Join(s.serve.Data, "history"), s.partitions, s.log)
+	s.history = history.Open(s.outside, filepath.Join(s.serve.Data, "history"), s.partitions, s.log)
+	s.history.Files(s.files())
 	if s.serve.does("api") && !s.serve.NoHistory {
 		s.start("history", s.history.Run)
 	}
@@ -217,8 +125,8 @@ func (s *Server) startHistory(context.Context) error {
 // startProcessors runs the groups of the machines that are this process's roles, side by side.
 func (s *Server) startProcessors(context.Context) error {
 	c := engine.Config{
-		Conn: s.conn, Dir: filepath.Join(s.serve.Data, "processors"), Partitions: s.partitions,
-		Log: s.log, Metrics: engine.NewMetrics(s.registry),
+		Conn: s.inside, Dir: filepath.Join(s.serve.Data, "processors"), Files: s.files(), Partitions: s.partitions,
+		Log: s.log, Metrics: engine.NewMetrics(s.registry), Skips: engine.NewSkips(s.inside),
 	}
 	m := processors.NewMetrics(s.registry)
 	if s.serve.does("order") {
@@ -276,29 +184,30 @@ func (s *Server) start(name string, run func(context.Context) error) {
 
 // Listening says where each listener is, one line each.
 func (s *Server) Listening() []string {
-	kafka := "kafka   " + strings.Join(s.conn.Brokers, ",")
-	if s.embedded != nil {
-		kafka += " (embedded, log in " + s.serve.Data + ")"
+	var lines []string
+	if s.journal != nil {
+		lines = append(lines, "journal "+journalIn(s.serve.Data))
 	}
-	return []string{kafka, "http    http://" + s.HTTPAddr()}
+	if s.kafkaNote != "" {
+		lines = append(lines, "kafka   "+s.kafkaNote)
+	}
+	return append(lines, "http    http://"+s.HTTPAddr())
 }
 
 // HTTPAddr returns host and port of the HTTP API.
 func (s *Server) HTTPAddr() string { return s.listener.Addr().String() }
 
-// Embedded returns the embedded broker, nil if there is none.
-func (s *Server) Embedded() *broker.Embedded { return s.embedded }
+// Broker returns the logs and tables as the world sees them.
+func (s *Server) Broker() broker.Broker { return s.outside }
+
+// Journal returns the journal, nil with brokers.
+func (s *Server) Journal() *journal.Journal { return s.journal }
 
 // Waiting says what keeps the server from being ready, one line each.
 func (s *Server) Waiting() []string {
 	var lines []string
 	if s.emitter != nil {
 		lines = append(lines, s.emitter.Waiting()...)
-	}
-	if s.embedded != nil {
-		if err := s.embedded.Room(); err != nil {
-			lines = append(lines, err.Error())
-		}
 	}
 	for _, g := range s.groups {
 		lines = append(lines, g.Waiting()...)
@@ -357,23 +266,22 @@ const httpPatience = 15 * time.Second
 
 // startHTTP answers requests, from here on with what the tables have.
 func (s *Server) startHTTP(context.Context) error {
-	emitter, err := engine.NewEmitter(s.conn, s.partitions)
+	emitter, err := engine.NewEmitter(s.outside, s.partitions)
 	if err != nil {
 		return err
 	}
 	s.emitter = emitter
-	if s.embedded != nil {
-		emitter.Heed(s.embedded.Room)
-	}
 	s.parts = append(s.parts, part{"emitter", func() error { emitter.Close(); return nil }})
 	s.api, err = api.New(api.Config{
-		Tables: s.tables, History: s.history, Emitter: emitter, Realm: s.realm, Ready: s.Waiting, Registry: s.registry, Log: s.log,
+		Tables: s.tables, History: s.history, Emitter: emitter, Redriver: deadletters.NewRedriver(s.tables.Letters, emitter.Redriver()),
+		Skipper: deadletters.NewSkipper(s.outside, s.tables.Letters, emitter.Redriver()),
+		System:  s.system, Realm: s.realm, Former: s.former, Ready: s.Waiting, Registry: s.registry, Log: s.log,
 		Pressure: s.serve.pressure(),
 	})
 	if err != nil {
 		return err
 	}
-	withdraw, err := announce(s.serve.Data, s.HTTPAddr())
+	withdraw, err := announce(s.files(), s.serve.Data, s.HTTPAddr())
 	if err != nil {
 		return err
 	}

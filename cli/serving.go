@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -16,6 +18,7 @@ import (
 
 	"stockflow/api"
 	"stockflow/broker"
+	"stockflow/journal/files"
 	"stockflow/processors"
 	"stockflow/replay"
 )
@@ -24,17 +27,16 @@ import (
 const addressFile = "http"
 
 // announce writes down where HTTP is answered, and returns how that is taken back.
-func announce(data, address string) (end func() error, err error) {
-	path := filepath.Join(data, addressFile)
-	if err := os.WriteFile(path, []byte("http://"+address+"\n"), 0o644); err != nil {
+func announce(fsys files.FS, data, address string) (end func() error, err error) {
+	if err := files.Replace(fsys, filepath.Join(data, addressFile), []byte("http://"+address+"\n")); err != nil {
 		return nil, fmt.Errorf("writing down where HTTP is answered: %w", err)
 	}
-	return func() error { return withdraw(data) }, nil
+	return func() error { return withdraw(fsys, data) }, nil
 }
 
 // withdraw takes back where HTTP is answered.
-func withdraw(data string) error {
-	if err := os.Remove(filepath.Join(data, addressFile)); !errors.Is(err, os.ErrNotExist) {
+func withdraw(fsys files.FS, data string) error {
+	if err := fsys.Remove(filepath.Join(data, addressFile)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -42,7 +44,7 @@ func withdraw(data string) error {
 
 // servedAt returns where the Stockflow of a directory answers HTTP, "" if none is running.
 func servedAt(data string) (string, error) {
-	if _, running, err := broker.Find(data); err != nil || !running {
+	if running, err := broker.Running(data); err != nil || !running {
 		return "", err
 	}
 	text, err := os.ReadFile(filepath.Join(data, addressFile))
@@ -144,31 +146,41 @@ const (
 
 // insist asks again while the answer is that there is too much to do just now.
 func (s serving) insist(ctx context.Context, path string) (status int, body []byte, err error) {
-	for n := 1; ; n++ {
-		status, body, wait, err := s.once(ctx, path)
-		if err != nil || n == mostAsked || status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
-			return status, body, err
+	status, body, _, err = s.insistOn(ctx, http.MethodGet, path, nil)
+	return status, body, err
+}
+
+// insistOn sends what may be sent more than once, while the answer is that there is too much to do just now. tries is how
+// often it did.
+func (s serving) insistOn(ctx context.Context, method, path string, sent []byte) (status int, body []byte, tries int, err error) {
+	for tries = 1; ; tries++ {
+		status, body, wait, err := s.once(ctx, method, path, sent)
+		if err != nil || tries == mostAsked || status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
+			return status, body, tries, err
 		}
 		select {
 		case <-ctx.Done():
-			return 0, nil, ctx.Err()
+			return 0, nil, tries, ctx.Err()
 		case <-time.After(wait):
 		}
 	}
 }
 
 func (s serving) ask(ctx context.Context, path string) (status int, body []byte, err error) {
-	status, body, _, err = s.once(ctx, path)
+	status, body, _, err = s.once(ctx, http.MethodGet, path, nil)
 	return status, body, err
 }
 
 // once asks once. wait is when to ask again, if it makes sense.
-func (s serving) once(ctx context.Context, path string) (status int, body []byte, wait time.Duration, err error) {
+func (s serving) once(ctx context.Context, method, path string, sent []byte) (status int, body []byte, wait time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, http.NoBody)
+	r, err := http.NewRequestWithContext(ctx, method, s.url+path, bytes.NewReader(sent))
 	if err != nil {
 		return 0, nil, 0, fmt.Errorf("--url: %w", err)
+	}
+	if len(sent) > 0 {
+		r.Header.Set("Content-Type", "application/json")
 	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {

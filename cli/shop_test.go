@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"stockflow/broker"
 )
 
 // shop is a client of a running Stockflow. It may be used by many goroutines at once.
@@ -64,26 +62,24 @@ func open(t *testing.T, dir string, roles ...string) (*Server, *shop) {
 	return start(t, Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Roles: roles})
 }
 
-// openQuickly is open for those who kill nothing: it leaves it to the operating system when to write to the disk,
-// which is most of the time that a long scenario takes.
-func openQuickly(t *testing.T, dir string) (*Server, *shop) {
+// begin is start for a server that need not become ready.
+func begin(t *testing.T, serve Serve) (*Server, *shop) {
 	t.Helper()
-	return start(t, Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, broker: []broker.Option{broker.Unsynced()}})
+	server, err := serve.Start(t.Context(), slog.New(slog.DiscardHandler))
+	must(t, err)
+	t.Cleanup(func() { halt(t, server) })
+	return server, newShop(t, server.HTTPAddr())
 }
 
 func start(t *testing.T, serve Serve) (*Server, *shop) {
 	t.Helper()
-	server, err := serve.Start(t.Context(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { halt(t, server) })
+	server, client := begin(t, serve)
 	ctx, cancel := context.WithTimeout(t.Context(), generous)
 	defer cancel()
 	if err := server.WaitReady(ctx); err != nil {
 		t.Fatalf("it is not ready, and waits for %q: %v", server.Waiting(), err)
 	}
-	return server, newShop(t, server.HTTPAddr())
+	return server, client
 }
 
 // halt stops a server, which may have been stopped before.

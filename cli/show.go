@@ -50,7 +50,7 @@ func (c show) Run(stdout io.Writer, k *kong.Kong, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	server, err := c.asks() // before this process opens the directory itself
+	server, err := c.asks()
 	if err != nil {
 		return err
 	}
@@ -61,8 +61,9 @@ func (c show) Run(stdout io.Writer, k *kong.Kong, log *slog.Logger) error {
 	case found:
 		return c.print(stdout, row)
 	}
-	dir := c.historyDir()
-	return c.run(log, broker.Reading, func(ctx context.Context, conn broker.Connection) error {
+	return c.run(log, broker.Reading, func(ctx context.Context, conn broker.Broker) (err error) {
+		dir, release := c.holdHistory()
+		defer func() { err = errors.Join(err, release()) }()
 		past, err := c.recall(ctx, conn, m, dir, k.Stderr, log)
 		if err != nil {
 			return err
@@ -114,7 +115,7 @@ func (p point) ask(ctx context.Context, at string, m replay.Machine, key string)
 
 // recall reads what the log has of the key. A directory that nobody runs on has its history; of others, the partition of
 // the key is read from its beginning, which is shown on stderr if it takes its time.
-func (c show) recall(ctx context.Context, conn broker.Connection, m replay.Machine, dir string, stderr io.Writer, log *slog.Logger) (*history.Single, error) {
+func (c show) recall(ctx context.Context, conn broker.Broker, m replay.Machine, dir string, stderr io.Writer, log *slog.Logger) (*history.Single, error) {
 	n, err := partitionsOf(ctx, conn)
 	if err != nil {
 		return nil, err
@@ -127,12 +128,18 @@ func (c show) recall(ctx context.Context, conn broker.Connection, m replay.Machi
 	})
 }
 
-// historyDir is where the history is, "" if a process runs on it or it is elsewhere.
-func (c show) historyDir() string {
-	if _, running, err := broker.Find(c.Data); len(c.Brokers) > 0 || running || err != nil {
-		return ""
+// holdHistory takes the data directory, whose history is written while it is read, and returns where that is: "" if somebody else
+// has the directory, or the logs are elsewhere. It is had until release is called.
+func (c show) holdHistory() (dir string, release func() error) {
+	nothing := func() error { return nil }
+	if len(c.Brokers) > 0 {
+		return "", nothing
 	}
-	return filepath.Join(c.Data, "history")
+	release, err := broker.Hold(c.Data)
+	if err != nil {
+		return "", nothing
+	}
+	return filepath.Join(c.Data, "history"), release
 }
 
 // point is what a row is asked for: now, a time, or an offset.

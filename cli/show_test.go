@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"stockflow/api"
+	"stockflow/broker"
 )
 
 // shows carries out show with a command line, and expects its exit code and a text in what it prints.
@@ -21,23 +22,16 @@ func shows(t *testing.T, code int, says string, args ...string) string {
 	return stdout.String()
 }
 
-// TestRowsAreShownNowAndAsTheyWere beside a server that runs, by its broker's address, on a directory whose server is
+// TestRowsAreShownNowAndAsTheyWere beside a server that runs, over its HTTP, on a directory whose server is
 // stopped, and on one that has lost its history. All say the same.
 func TestRowsAreShownNowAndAsTheyWere(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	data := "--data=" + dir
 	shows(t, 1, "there is no Stockflow's log in "+dir, "order", "o-1", data)
-	server, client := openQuickly(t, dir)
-	for i := range 70 {
-		client.want("POST", "/v1/inventory/lamp/receipts", fmt.Sprintf(`{"quantity":%d}`, i+1), 200)
-	}
-	client.placed(lampOrder, orderPath, `"version":2`)
-	brokers := "--brokers=" + server.conn.Brokers[0]
+	server, client := open(t, dir)
+	lampsAndAnOrder(client)
 	running := tellAll(t, data)
-	if by := tellAll(t, brokers); by != running {
-		t.Errorf("by the broker's address the rows are %s, expected %s", by, running)
-	}
 	nobody := "--brokers=127.0.0.1:1" // so that it is HTTP that has them
 	if asked := tellAll(t, nobody, "--url=http://"+server.HTTPAddr()+"/"); asked != running {
 		t.Errorf("over HTTP the rows are %s, expected %s", asked, running)
@@ -71,6 +65,26 @@ func TestRowsAreShownNowAndAsTheyWere(t *testing.T) {
 	}
 }
 
+// TestRowsOnKafkaAreShown by the address of its brokers as over HTTP.
+func TestRowsOnKafkaAreShown(t *testing.T) {
+	t.Parallel()
+	p := onKafka(t)
+	server, client := start(t, p.serve())
+	lampsAndAnOrder(client)
+	if by, asked := tellAll(t, p.flags()...), tellAll(t, "--brokers=127.0.0.1:1", "--url=http://"+server.HTTPAddr()); by != asked {
+		t.Errorf("by the brokers' address the rows are %s, expected %s", by, asked)
+	}
+}
+
+// lampsAndAnOrder make rows of which there is something to show.
+func lampsAndAnOrder(client *shop) {
+	client.t.Helper()
+	for i := range 70 {
+		client.want("POST", "/v1/inventory/lamp/receipts", fmt.Sprintf(`{"quantity":%d}`, i+1), 200)
+	}
+	client.placed(lampOrder, orderPath, `"version":2`)
+}
+
 // tellAll returns what is told of the rows of two tables, now and at some offsets.
 func tellAll(t *testing.T, where ...string) string {
 	t.Helper()
@@ -91,4 +105,29 @@ func tellAll(t *testing.T, where ...string) string {
 		all.WriteString(text)
 	}
 	return all.String()
+}
+
+// While the history is read, nobody else begins to write it; beside a Stockflow that has the directory the log is read instead.
+func TestTheHistoryIsReadByWhoHoldsIt(t *testing.T) {
+	c := show{logsAt: logsAt{Data: t.TempDir()}}
+	dir, release := c.holdHistory()
+	if dir == "" {
+		t.Fatal("nobody has the directory, and its history is not read")
+	}
+	if _, err := broker.Hold(c.Data); err == nil {
+		t.Error("a Stockflow begins to write the history while it is read")
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	release, err := broker.Hold(c.Data)
+	if err != nil {
+		t.Fatal("it is still held: ", err)
+	}
+	if dir, nothing := c.holdHistory(); dir != "" || nothing() != nil {
+		t.Errorf("%s is read while it is written", dir)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
+	}
 }

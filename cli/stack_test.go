@@ -15,6 +15,7 @@ import (
 	compose "github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"stockflow/journal/files"
 	"stockflow/mail"
 )
 
@@ -143,7 +144,7 @@ func TestTheStackTellsStockflowWhatItUnderstands(t *testing.T) {
 			env[name] = value
 		}
 		serve := understood(t, env, "serve").Serve
-		if _, err := serve.Mail.outlet(t.TempDir()); err != nil {
+		if _, err := serve.Mail.outlet(files.OS(), t.TempDir()); err != nil {
 			t.Error(err)
 		}
 		if err := mail.CheckSender(serve.Mail.MailFrom); err != nil {

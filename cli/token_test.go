@@ -16,7 +16,7 @@ func TestAReadAfterAWriteIsNeverStale(t *testing.T) {
 	t.Parallel()
 	const clients = 25
 	orders := *writes / clients
-	_, client := openQuickly(t, t.TempDir())
+	_, client := open(t, t.TempDir())
 	var stale atomic.Int64
 	var running sync.WaitGroup
 	for c := range clients {

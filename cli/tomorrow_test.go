@@ -57,8 +57,10 @@ func TestRulesOfTomorrowStopTheirPartition(t *testing.T) {
 		m.client.until("/v1/inventory/"+heldSKU, `"on_hand":1,`)
 		m.client.want("GET", "/v1/inventory/"+after, "", 404)
 		halt(t, m.server)
-		m = newMill(t, dir)
+		server, client := begin(t, place{dir: dir}.serve())
+		m = &mill{t, server, client}
 	}
+	m.client.until("/v1/orders/"+freeOrder, `"confirmed"`)
 	if letters := m.letters(); len(letters) > 0 {
 		t.Errorf("what was not understood became the letters %+v", letters)
 	}
@@ -89,13 +91,13 @@ func (m *mill) awaitStopped(lines ...string) {
 // tomorrow runs machines that know the next number of rules, which say what the first did, on what is in dir.
 func tomorrow(t *testing.T, dir, heldSKU, heldOrder, after string) {
 	t.Helper()
-	b, err := broker.OpenEmbedded(dir, broker.Unsynced(), broker.Logger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	opened(t, dir, func(b broker.Local) { tomorrowOn(t, b, dir, heldSKU, heldOrder, after) })
+}
+
+func tomorrowOn(t *testing.T, b broker.Local, dir, heldSKU, heldOrder, after string) {
+	t.Helper()
 	c := engine.Config{
-		Conn: b.Connection(), Dir: filepath.Join(dir, "processors"), Partitions: 8,
+		Conn: b.Inside(), Dir: filepath.Join(dir, "processors"), Partitions: 8,
 		Log: slog.New(slog.DiscardHandler), Metrics: engine.NewMetrics(prometheus.NewRegistry()),
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -112,15 +114,15 @@ func tomorrow(t *testing.T, dir, heldSKU, heldOrder, after string) {
 			}
 		})
 	}
-	awaitChange(t, b.Connection(), processors.InventoryTable, after, func(row []byte) bool {
+	awaitChange(t, b, processors.InventoryTable, after, func(row []byte) bool {
 		_, s, err := codecs.DecodeInventoryRow(row)
 		return err == nil && s.OnHand() == 100
 	})
-	awaitChange(t, b.Connection(), processors.OrderTable, heldOrder, func(row []byte) bool {
+	awaitChange(t, b, processors.OrderTable, heldOrder, func(row []byte) bool {
 		_, s, err := codecs.DecodeOrderRow(row)
 		return err == nil && s.Status == order.Confirmed
 	})
-	awaitChange(t, b.Connection(), processors.InventoryTable, heldSKU, func(row []byte) bool {
+	awaitChange(t, b, processors.InventoryTable, heldSKU, func(row []byte) bool {
 		_, s, err := codecs.DecodeInventoryRow(row)
 		return err == nil && s.OnHand() == 11 && s.Reserved() == 11 && s.Received == int64(11)
 	})
@@ -134,27 +136,4 @@ func newer[S any](m engine.Machine[S]) engine.Machine[S] {
 		return known(bytes.Replace(value, []byte(`"rules":2,`), nil, 1))
 	}
 	return m
-}
-
-// awaitChange returns when a changelog has a row of a key as wanted, of any key if that is "".
-func awaitChange(t *testing.T, conn broker.Connection, table, key string, wanted func(row []byte) bool) {
-	t.Helper()
-	reader, err := conn.Client(kgo.ConsumeTopics(table), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), generous)
-	defer cancel()
-	for {
-		fetches := reader.PollFetches(ctx)
-		if err := fetches.Err0(); err != nil {
-			t.Fatalf("%s never had the row of %s that was expected: %v", table, key, err)
-		}
-		for _, r := range fetches.Records() {
-			if (key == "" || string(r.Key) == key) && wanted(r.Value) {
-				return
-			}
-		}
-	}
 }

@@ -14,25 +14,14 @@ import (
 	"stockflow/processors"
 )
 
-// newKafka starts a broker that isn't embedded.
-func newKafka(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
-	t.Helper()
-	cluster, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(3)}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	return cluster
-}
-
 // TestTopicsBeforeAndAfterTheFirstStart: all are missing, then all are as they should be, then three are not.
 func TestTopicsBeforeAndAfterTheFirstStart(t *testing.T) {
 	t.Parallel()
-	conn := broker.Connection{Brokers: newKafka(t).ListenAddrs()}
+	conn := onKafka(t, kfake.NumBrokers(3)).conn()
 	ask := []string{"topics", "--brokers", strings.Join(conn.Brokers, ",")}
 	told(t, 0, []string{"9 topics, 9 of them missing; 0 settings refused", "made by the next serve"}, append(ask, "--partitions=4")...)
 
-	if _, _, err := broker.Ensure(t.Context(), conn, topics(), 4); err != nil {
+	if _, _, err := conn.Ensure(t.Context(), topics(), 4); err != nil {
 		t.Fatal(err)
 	}
 	shown := told(t, 0, []string{"0 of them missing; 0 settings refused, 0 warnings", "min.compaction.lag.ms"}, ask...)
@@ -84,14 +73,38 @@ func alter(t *testing.T, conn broker.Connection, topic, name, value string) {
 	}
 }
 
-// TestTopicsOfADirectory are the embedded broker's, whether it runs or not.
+// TestTopicsOfADirectory are those of its journal, whether somebody runs on it or not, and its files are shown below them.
 func TestTopicsOfADirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	told(t, 2, []string{"there is no Stockflow's log"}, "topics", "--data", dir)
 	told(t, 2, []string{"--partitions"}, "topics", "--partitions=0")
-	server, _ := openQuickly(t, dir)
-	told(t, 0, []string{"0 of them missing; 0 settings refused, 0 warnings"}, "topics", "--data", dir)
+	server, client := open(t, dir)
+	client.want("POST", lampPath+"/receipts", fiveUnits, 200)
+	newQuiet(t, server).wait(t)
+	fine := []string{"0 of them missing; 0 settings refused, 0 warnings", "journal " + journalIn(dir) + ", epoch 1, up to position "}
+	told(t, 0, fine, "topics", "--data", dir)
+	running := topicsAsJSON(t, dir)
 	halt(t, server)
-	told(t, 0, []string{"0 of them missing; 0 settings refused, 0 warnings"}, "topics", "--data", dir)
+	told(t, 0, fine, "topics", "--data", dir)
+	stopped := topicsAsJSON(t, dir)
+	if running.ID == "" || running.ID != stopped.ID || running.Epoch != 1 || running.Position <= 0 || running.Position > stopped.Position {
+		t.Errorf("the journal is %+v while it runs, and %+v when it is stopped", running, stopped)
+	}
+	if stopped.UnsealedFiles < 1 || stopped.UnsealedBytes < 100 || stopped.SealedFiles > 0 || stopped.SealedBytes > 0 {
+		t.Errorf("the journal is %+v", stopped)
+	}
+}
+
+// topicsAsJSON returns what is told of the journal, below nine topics.
+func topicsAsJSON(t *testing.T, dir string) shownJournal {
+	t.Helper()
+	var all struct {
+		Topics  []shownTopic
+		Journal shownJournal
+	}
+	if err := json.Unmarshal([]byte(told(t, 0, nil, "topics", "--json", "--data", dir)), &all); err != nil || len(all.Topics) != 9 {
+		t.Errorf("%d topics are shown, %v", len(all.Topics), err)
+	}
+	return all.Journal
 }

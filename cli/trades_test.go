@@ -3,45 +3,80 @@ package cli
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/codecs"
 	"stockflow/processors"
 	"stockflow/processors/order"
+	"stockflow/stand/fake"
 )
 
-// trades is a directory in which a server has done a bit of everything, for tests to copy.
-var trades struct {
+// trades are places in which a server has done a bit of everything, for tests to copy: one with a journal, and one with a Kafka.
+var trades [2]struct {
 	once sync.Once
 	dir  string
 }
 
+const (
+	tradesOnJournal = iota
+	tradesOnKafka
+)
+
 // traded makes of dir one in which a server has done a bit of everything, and was stopped.
 func traded(t *testing.T, dir string) {
 	t.Helper()
-	trades.once.Do(func() {
+	copyTrades(t, tradesOnJournal, dir, func(first string) place { return place{dir: first} })
+}
+
+// tradedOnKafka is such a place whose logs and tables are on Kafka.
+func tradedOnKafka(t *testing.T) place {
+	t.Helper()
+	dir := t.TempDir()
+	copyTrades(t, tradesOnKafka, dir, func(first string) place { return kafkaIn(t, first) })
+	return kafkaIn(t, dir)
+}
+
+// kafkaIn is a place whose Kafka keeps what it has in the same directory.
+func kafkaIn(t *testing.T, dir string) place {
+	t.Helper()
+	return place{dir, fake.Open(t, kfake.DataDir(filepath.Join(dir, "kafka")))}
+}
+
+func copyTrades(t *testing.T, kind int, dir string, in func(first string) place) {
+	t.Helper()
+	made := &trades[kind]
+	made.once.Do(func() {
 		first, err := os.MkdirTemp("", "stockflow-trades-") //nolint:usetesting // it outlives the test that makes it
-		if err != nil {
-			t.Fatal(err)
+		must(t, err)
+		p := in(first)
+		trade(t, p)
+		if p.kafka != nil {
+			p.kafka.Close()
 		}
-		trade(t, first)
-		trades.dir = first
+		made.dir = first
 	})
-	if trades.dir == "" {
+	if made.dir == "" {
 		t.Fatal("there is nothing to copy: another test has failed to make it")
 	}
-	if err := os.CopyFS(dir, os.DirFS(trades.dir)); err != nil {
-		t.Fatal(err)
+	must(t, os.CopyFS(dir, os.DirFS(made.dir)))
+}
+
+// removeTrades is for the end of all tests.
+func removeTrades() {
+	for i := range trades {
+		_ = os.RemoveAll(trades[i].dir)
 	}
 }
 
-// trade lets a server do a bit of everything in dir, and stops it.
-func trade(t *testing.T, dir string) {
+// trade lets a server do a bit of everything in a place, and stops it.
+func trade(t *testing.T, p place) {
 	t.Helper()
-	m := newMill(t, dir)
+	m := millOf(t, p)
 	for i := range 10 {
 		m.client.want("POST", fmt.Sprintf("/v1/inventory/sku-%d/receipts", i), `{"quantity":5}`, 200)
 	}
@@ -66,7 +101,7 @@ func trade(t *testing.T, dir string) {
 	)
 	m.awaitLetters(3)
 	until(m, m.server.tables.Orders, "no-key", func(s order.State) bool { return s.Status > order.Pending })
-	told(t, 0, []string{allEqual, "over HTTP"}, "verify", "--data="+dir)
+	told(t, 0, []string{allEqual, "over HTTP"}, p.verify("--url=http://"+m.server.HTTPAddr())...)
 	halt(t, m.server)
-	told(t, 0, []string{allEqual, "41 orders", "11 SKUs"}, "verify", "--data="+dir)
+	told(t, 0, []string{allEqual, "41 orders", "11 SKUs"}, p.verify()...)
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +19,7 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/journal/files"
 	"stockflow/processors"
 	"stockflow/replay"
 )
@@ -29,7 +29,7 @@ func TestAKilledStockflowIsVerified(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	halt(t, newMill(t, dir).server)
-	if _, err := announce(dir, "127.0.0.1:1"); err != nil {
+	if _, err := announce(files.OS(), dir, "127.0.0.1:1"); err != nil {
 		t.Fatal(err)
 	}
 	told(t, 0, []string{allEqual}, "verify", "--data="+dir)
@@ -39,48 +39,42 @@ func TestAKilledStockflowIsVerified(t *testing.T) {
 // decide everything anew.
 func TestATableThatWasLostTooAndNotRebuiltIsStillRefused(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	traded(t, dir)
-	opened(t, dir, func(conn broker.Connection, _ *kgo.Client) {
-		deleted(t, conn, processors.InventoryTable)
-		deleted(t, conn, processors.ShipmentTable)
-	})
-	told(t, 0, nil, "replay", "--table=shipment", "--yes", "--data="+dir)
-	told(t, 1, []string{"topic inventory-table was deleted and made again"}, "serve", "--http=127.0.0.1:0", "--data="+dir)
-	wantRebuilt(t, dir, "inventory")
+	p := tradedOnKafka(t)
+	p.deleted(t, processors.InventoryTable, processors.ShipmentTable)
+	told(t, 0, nil, append([]string{"replay", "--table=shipment", "--yes"}, p.flags()...)...)
+	told(t, 1, []string{"topic inventory-table was deleted and made again"}, append([]string{"serve", "--http=127.0.0.1:0"}, p.flags()...)...)
+	p.wantRebuilt(t, "inventory")
 }
 
 // TestALostTableIsMissedByAStranger: a process that was never there before knows by the group's offsets that there was a table.
 func TestALostTableIsMissedByAStranger(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	traded(t, dir)
-	opened(t, dir, func(conn broker.Connection, _ *kgo.Client) { deleted(t, conn, processors.InventoryTable) })
-	must(t, os.Remove(filepath.Join(dir, topicsFile)))
-	told(t, 1, []string{"tables were lost", "topic inventory-table is gone, and its group has taken inventory-events/"}, "serve", "--http=127.0.0.1:0", "--data="+dir)
-	wantRebuilt(t, dir, "inventory")
+	p := tradedOnKafka(t)
+	p.deleted(t, processors.InventoryTable)
+	must(t, os.Remove(filepath.Join(p.dir, topicsFile)))
+	told(t, 1, []string{"tables were lost", "topic inventory-table is gone, and its group has taken inventory-events/"},
+		append([]string{"serve", "--http=127.0.0.1:0"}, p.flags()...)...)
+	p.wantRebuilt(t, "inventory")
 }
 
 // wantRebuilt rebuilds a table, after which there is nothing wrong, also not in what HTTP serves.
-func wantRebuilt(t *testing.T, dir, table string) {
+func (p place) wantRebuilt(t *testing.T, table string) {
 	t.Helper()
-	told(t, 0, nil, "replay", "--table="+table, "--yes", "--data="+dir)
-	m := newMill(t, dir)
-	told(t, 0, []string{allEqual, "over HTTP"}, "verify", "--data="+dir)
+	told(t, 0, nil, append([]string{"replay", "--table=" + table, "--yes"}, p.flags()...)...)
+	m := millOf(t, p)
+	told(t, 0, []string{allEqual, "over HTTP"}, p.verify("--url=http://"+m.server.HTTPAddr())...)
 	halt(t, m.server)
 }
 
 func TestATableWithOtherPartitionsCanNotBeVerified(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	halt(t, newMill(t, dir).server)
-	opened(t, dir, func(conn broker.Connection, client *kgo.Client) {
-		deleted(t, conn, processors.InventoryTable)
-		if answer, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, processors.InventoryTable); err != nil || answer.Err != nil {
-			t.Fatal(err, answer.Err)
-		}
-	})
-	told(t, 2, []string{"order-events has 8 partitions and inventory-table has 1"}, "verify", "--data="+dir)
+	p := onKafka(t)
+	halt(t, millOf(t, p).server)
+	p.deleted(t, processors.InventoryTable)
+	if answer, err := kadm.NewClient(p.client(t)).CreateTopic(t.Context(), 1, 1, nil, processors.InventoryTable); err != nil || answer.Err != nil {
+		t.Fatal(err, answer.Err)
+	}
+	told(t, 2, []string{"order-events has 8 partitions and inventory-table has 1"}, p.verify()...)
 }
 
 // TestABusyStockflowIsVerified, one that says "not now", and whose views are a while behind their tables.
@@ -136,18 +130,12 @@ func without(t *testing.T, page, sku string) string {
 // TestAnAnswerThatIsAnErrorIsNotTakenForNone: that a group's members or offsets can't be told doesn't mean that it has none.
 func TestAnAnswerThatIsAnErrorIsNotTakenForNone(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	traded(t, dir)
-	b, err := broker.OpenEmbedded(dir, broker.Unsynced(), broker.Logger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	p := tradedOnKafka(t)
 	rebuild := func() error {
-		_, err := replay.Rebuilding{Conn: b.Connection(), Machines: replay.Machines}.Rebuild(t.Context())
+		_, err := replay.Rebuilding{Conn: p.conn(), Machines: replay.Machines}.Rebuild(t.Context())
 		return err
 	}
-	b.Cluster().ControlKey(int16(kmsg.DescribeGroups), func(r kmsg.Request) (kmsg.Response, error, bool) {
+	p.kafka.Cluster().ControlKey(int16(kmsg.DescribeGroups), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		answer := r.ResponseKind().(*kmsg.DescribeGroupsResponse)
 		for _, name := range r.(*kmsg.DescribeGroupsRequest).Groups {
 			group := kmsg.NewDescribeGroupsResponseGroup()
@@ -159,7 +147,7 @@ func TestAnAnswerThatIsAnErrorIsNotTakenForNone(t *testing.T) {
 	if err := rebuild(); !errors.Is(err, kerr.GroupAuthorizationFailed) {
 		t.Errorf("without knowing who processes, it ends with %v", err)
 	}
-	b.Cluster().ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+	p.kafka.Cluster().ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		answer := r.ResponseKind().(*kmsg.OffsetFetchResponse)
 		for _, asked := range r.(*kmsg.OffsetFetchRequest).Groups {
 			p := kmsg.NewOffsetFetchResponseGroupTopicPartition()
@@ -185,18 +173,12 @@ func TestWhatHidesARowBeyondTheCutIsWrittenOver(t *testing.T) {
 	traded(t, dir)
 	n := broker.Partition([]byte("sku-3"), 8)
 	parted := partings{}
-	opened(t, dir, func(conn broker.Connection, client *kgo.Client) {
-		head, err := codecs.DecodeHead(rowOf(t, conn, processors.InventoryTable, "sku-3"))
-		if err != nil {
-			t.Fatal(err)
-		}
+	opened(t, dir, func(b broker.Local) {
+		head, err := codecs.DecodeHead(rowOf(t, b, processors.InventoryTable, "sku-3"))
+		must(t, err)
 		parted["inventory-table sku-3"] = head.Applied
-		back := kadm.Offsets{}
-		back.AddOffset(processors.InventoryEvents, n, head.Applied, -1)
-		if answer, err := kadm.NewClient(client).CommitOffsets(t.Context(), "inventory", back); err != nil || answer.Error() != nil {
-			t.Fatal(err, answer.Error())
-		}
+		must(t, b.Commit(t.Context(), "inventory", map[broker.TopicPartition]int64{{Topic: processors.InventoryEvents, Partition: n}: head.Applied}))
 	})
 	produced(t, dir, &kgo.Record{Topic: processors.InventoryTable, Key: []byte("sku-3"), Value: []byte("\xff")})
-	mended(t, dir, []string{`"sku-3"`, "does not decode"}, parted)
+	place{dir: dir}.mended(t, []string{`"sku-3"`, "does not decode"}, parted)
 }

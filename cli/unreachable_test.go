@@ -16,9 +16,9 @@ import (
 // answerSoon is how long a client of a broken Stockflow waits for its answer.
 const answerSoon = 10 * time.Second
 
-// failing makes the broker refuse every record for the log of orders, until heal is called.
-func failing(server *Server, err *kerr.Error) (heal func()) {
-	return server.Embedded().Cluster().Fault(kfake.Fault{
+// failing makes Kafka refuse every record for the log of orders, until heal is called.
+func (p place) failing(err *kerr.Error) (heal func()) {
+	return p.kafka.Cluster().Fault(kfake.Fault{
 		Keys: []kmsg.Key{kmsg.Produce}, Topic: processors.OrderEvents, Err: err, Count: -1,
 	}).Remove
 }
@@ -61,10 +61,11 @@ func untilReady(t *testing.T, server *Server) {
 // takes something again, the order is placed once, however often it was sent meanwhile.
 func TestALogThatTakesNothing(t *testing.T) {
 	t.Parallel()
-	server, client := openQuickly(t, t.TempDir())
+	p := onKafka(t)
+	server, client := start(t, p.serve())
 	client.http.Timeout = answerSoon
 	client.want("POST", lampPath+"/receipts", fiveUnits, 200)
-	heal := failing(server, kerr.NotEnoughReplicas)
+	heal := p.failing(kerr.NotEnoughReplicas)
 	wantUnknown(client, client.send("POST", "/v1/orders", lampOrder))
 	wantRefused(client, client.send("POST", "/v1/orders", lampOrder, "Prefer: wait=10"))
 	client.until("/readyz", "takes nothing: 1 writes have not been acknowledged since")
@@ -79,9 +80,10 @@ func TestALogThatTakesNothing(t *testing.T) {
 // TestAnUnknownOutcomeMayBeThatItWasDone: the log took the order, and its acknowledgement was lost.
 func TestAnUnknownOutcomeMayBeThatItWasDone(t *testing.T) {
 	t.Parallel()
-	server, client := openQuickly(t, t.TempDir())
+	p := onKafka(t)
+	server, client := start(t, p.serve())
 	client.http.Timeout = answerSoon
-	heal := failing(server, kerr.NotEnoughReplicasAfterAppend)
+	heal := p.failing(kerr.NotEnoughReplicasAfterAppend)
 	wantUnknown(client, client.send("POST", "/v1/orders", lampOrder))
 	heal()
 	untilReady(t, server)
@@ -90,14 +92,13 @@ func TestAnUnknownOutcomeMayBeThatItWasDone(t *testing.T) {
 	client.want("POST", "/v1/orders", lampOrder, 201, `"status":"rejected"`)
 }
 
-// TestABrokerThatIsGone: every write is answered with 503 in time, and the server still stops.
-func TestABrokerThatIsGone(t *testing.T) {
+// TestBrokersThatAreGone: every write is answered with 503 in time, and the server still stops.
+func TestBrokersThatAreGone(t *testing.T) {
 	t.Parallel()
-	server, client := openQuickly(t, t.TempDir())
+	p := onKafka(t)
+	_, client := start(t, p.serve())
 	client.http.Timeout = answerSoon
-	if err := server.Embedded().Close(); err != nil {
-		t.Fatal(err)
-	}
+	p.kafka.Close()
 	writes := [][2]string{
 		{"/v1/orders", lampOrder}, {lampPath + "/receipts", fiveUnits}, {orderPath + "/cancel", ""}, {parcelPath + "/dispatch", dhl},
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"stockflow/broker"
+	"stockflow/journal"
 	"stockflow/progress"
 	"stockflow/replay"
 )
@@ -34,7 +35,7 @@ type verifyTables struct {
 // Help is what --help says besides.
 func (verifyTables) Help() string {
 	return `Each log is folded from its first message, and every row compared with the changelog, and with what HTTP serves, at the same
-message. Stockflow may run and be written to meanwhile. Nothing is changed. With --fold-only nothing is compared: the digests tell
+message. Stockflow may run and be written to meanwhile. Of a journal every checksum is read first. Nothing is changed. With --fold-only nothing is compared: the digests tell
 whether two programs, or two copies of the logs, come to the same tables.
 
 The exit code is 0 if all is equal, 1 if there are differences, 2 if it could not be verified.`
@@ -57,17 +58,21 @@ func (c verifyTables) Run(stdout io.Writer, k *kong.Kong, log *slog.Logger) erro
 		return withCode{exitUncheckable, err}
 	}
 	defer frugal()()
-	c.openLog = func(dir string, opts ...broker.Option) (*broker.Embedded, error) {
-		return broker.OpenReading(dir, c.Work, opts...)
-	}
 	var report *replay.Report
-	err = c.run(log, broker.Reading, func(ctx context.Context, conn broker.Connection) (err error) {
+	err = c.run(log, broker.Reading, func(ctx context.Context, conn broker.Broker) (err error) {
 		served, err := served(ctx, url)
 		if err != nil {
 			return err
 		}
-		if len(c.Brokers) == 0 {
-			conn = conn.On(c.Data)
+		if served != nil && len(c.Brokers) == 0 {
+			latest := latestLogs{logsAt: c.logsAt, log: log}
+			defer func() { err = errors.Join(err, latest.close()) }()
+			served.Latest = latest.open
+		}
+		if local, ok := conn.(broker.Local); ok { // before anything is folded that it can't be read from
+			if err := local.Journal().Verify(ctx); err != nil {
+				return err
+			}
 		}
 		v := replay.Verification{Conn: conn, Machines: machines, Dir: c.Work, Served: served, Progress: &replay.Progress{}}
 		defer watch(v.Progress.Done, k.Stderr, "folding")()
@@ -131,6 +136,27 @@ func served(ctx context.Context, url string) (*replay.Served, error) {
 		return nil, err
 	}
 	return s.asked(), nil
+}
+
+// latestLogs is the journal once more, up to what is on the disk by now. HTTP serves nothing that isn't.
+type latestLogs struct {
+	logsAt
+	log     *slog.Logger
+	journal *journal.Journal // nil until it is opened
+}
+
+func (l *latestLogs) open(ctx context.Context) (b broker.Broker, err error) {
+	if l.journal, _, err = l.logsAt.open(ctx, l.log, broker.Reading); err != nil {
+		return nil, err
+	}
+	return broker.NewLocal(l.journal), nil
+}
+
+func (l *latestLogs) close() error {
+	if l.journal == nil {
+		return nil
+	}
+	return l.journal.Close()
 }
 
 // tell prints a report, and returns what it means for the exit code.

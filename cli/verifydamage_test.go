@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -21,29 +20,15 @@ import (
 // partings are where rows part first from what their logs make them, by table and key.
 type partings map[string]int64
 
-// crime is a directory whose tables are damaged.
+// crime is where tables are damaged.
 type crime struct {
 	*testing.T
-	conn   broker.Connection
-	client *kgo.Client
+	broker.Broker
 }
 
-// records returns those of a topic, in the order of each partition.
-func (c crime) records(topic string) (all []*kgo.Record) {
+func (c crime) records(topic string) []*kgo.Record {
 	c.Helper()
-	ends, err := kadm.NewClient(c.client).ListEndOffsets(c.Context(), topic)
-	if err != nil {
-		c.Fatal(err)
-	}
-	ends.Each(func(e kadm.ListedOffset) {
-		if err := broker.Read(c.Context(), c.conn, topic, e.Partition, 0, e.Offset, func(r *kgo.Record) error {
-			all = append(all, &kgo.Record{Topic: topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value, Headers: r.Headers})
-			return nil
-		}); err != nil {
-			c.Fatal(err)
-		}
-	})
-	return all
+	return records(c.T, c.Broker, topic)
 }
 
 // of returns the records of a topic that have a key.
@@ -70,27 +55,10 @@ func (c crime) after(log, table, key string) int64 {
 	return messages[slices.IndexFunc(messages, func(r *kgo.Record) bool { return r.Offset > before })].Offset
 }
 
-func (c crime) write(records ...*kgo.Record) {
-	c.Helper()
-	if err := c.client.ProduceSync(c.Context(), records...).FirstErr(); err != nil {
-		c.Fatal(err)
-	}
-}
-
 // add writes a record behind all others of a table.
 func (c crime) add(table, key string, row []byte) {
-	c.write(&kgo.Record{Topic: table, Key: []byte(key), Value: row})
-}
-
-// rewrite makes a table's topic anew from the records that change leaves.
-func (c crime) rewrite(table string, change func(r *kgo.Record) (keep bool)) {
 	c.Helper()
-	left := slices.DeleteFunc(c.records(table), func(r *kgo.Record) bool { return !change(r) })
-	deleted(c.T, c.conn, table)
-	if _, _, err := broker.Ensure(c.Context(), c.conn, topics(), 8); err != nil {
-		c.Fatal(err)
-	}
-	c.write(left...)
+	put(c.T, c.Broker, &kgo.Record{Topic: table, Key: []byte(key), Value: row})
 }
 
 // nobody adds a row of an order that nobody placed.
@@ -101,7 +69,7 @@ func (c crime) nobody() {
 // ahead makes the row of an order claim what is to come, and returns the offset that it had taken in.
 func (c crime) ahead(id string) int64 {
 	c.Helper()
-	head, s, err := codecs.DecodeOrderRow(rowOf(c.T, c.conn, processors.OrderTable, id))
+	head, s, err := codecs.DecodeOrderRow(rowOf(c.T, c.Broker, processors.OrderTable, id))
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -116,7 +84,7 @@ var damages = map[string]struct {
 	says []string
 }{
 	"a row that says something else": {func(c crime) partings {
-		head, s, err := codecs.DecodeInventoryRow(rowOf(c.T, c.conn, processors.InventoryTable, "sku-1"))
+		head, s, err := codecs.DecodeInventoryRow(rowOf(c.T, c.Broker, processors.InventoryTable, "sku-1"))
 		if err != nil {
 			c.Fatal(err)
 		}
@@ -136,12 +104,12 @@ var damages = map[string]struct {
 		return partings{"order-table o-7": c.ahead("o-7")}
 	}, []string{`"o-7": the table's row claims to have taken in offset 10`, ", and the log ends at "}},
 	"a row that is not one": {func(c crime) partings {
-		applied := c.head(rowOf(c.T, c.conn, processors.InventoryTable, "sku-3")).Applied
+		applied := c.head(rowOf(c.T, c.Broker, processors.InventoryTable, "sku-3")).Applied
 		c.add(processors.InventoryTable, "sku-3", []byte("\xff"))
 		return partings{"inventory-table sku-3": applied}
 	}, []string{"of the changelog does not decode", `the table has it:  "ff, which doesn't decode`}},
 	"a row of which only the head is one": {func(c crime) partings {
-		row := rowOf(c.T, c.conn, processors.InventoryTable, "sku-3")
+		row := rowOf(c.T, c.Broker, processors.InventoryTable, "sku-3")
 		_, _, n := protowire.ConsumeField(row)
 		c.add(processors.InventoryTable, "sku-3", append(row[:n:n], 0xff))
 		return partings{"inventory-table sku-3": c.head(row).Applied}
@@ -151,14 +119,45 @@ var damages = map[string]struct {
 		for _, r := range slices.Backward(c.records(processors.InventoryEvents)) {
 			first["inventory-table "+string(r.Key)] = r.Offset
 		}
-		deleted(c.T, c.conn, processors.InventoryTable)
+		var gone []*kgo.Record
+		for _, r := range c.records(processors.InventoryTable) {
+			gone = append(gone, &kgo.Record{Topic: r.Topic, Key: r.Key})
+		}
+		put(c.T, c.Broker, gone...)
+		return first
+	}, []string{"the row is missing"}},
+	"several at once": {func(c crime) partings {
+		row := rowOf(c.T, c.Broker, processors.InventoryTable, "sku-1")
+		c.add(processors.InventoryTable, "sku-1", []byte("\xff"))
+		c.add(processors.ShipmentTable, "o-0", nil)
+		c.nobody()
+		return partings{
+			"inventory-table sku-1": c.head(row).Applied,
+			"shipment-table o-0":    c.of(processors.ShipmentEvents, "o-0")[0].Offset,
+			"order-table nobody":    7,
+			"order-table o-7":       c.ahead("o-7"),
+		}
+	}, []string{"of the changelog does not decode", "the row is missing", "no message there is its", "and the log ends at"}},
+}
+
+// damagesOfKafka are what may happen to tables whose topics somebody may delete.
+var damagesOfKafka = map[string]struct {
+	do   func(p place, c crime) partings
+	says []string
+}{
+	"all rows of a table": {func(p place, c crime) partings {
+		first := partings{}
+		for _, r := range slices.Backward(c.records(processors.InventoryEvents)) {
+			first["inventory-table "+string(r.Key)] = r.Offset
+		}
+		p.deleted(c.T, processors.InventoryTable)
 		return first
 	}, []string{"the row is missing"}},
 	"several at once": {severalDamages, []string{"of the changelog does not decode", "has not taken in offset", "no message there is its", "and the log ends at"}},
 }
 
 // severalDamages corrupts a record of a changelog, drops another, adds one, and has a row claim what is to come.
-func severalDamages(c crime) partings {
+func severalDamages(p place, c crime) partings {
 	const corrupt, dropped = "sku-1", "sku-2"
 	parted := partings{
 		"inventory-table " + corrupt: c.after(processors.InventoryEvents, processors.InventoryTable, corrupt),
@@ -171,13 +170,19 @@ func severalDamages(c crime) partings {
 		rows := c.of(processors.InventoryTable, key)
 		newest[key] = rows[len(rows)-1].Offset
 	}
-	c.rewrite(processors.InventoryTable, func(r *kgo.Record) bool {
-		if last, damaged := newest[string(r.Key)]; !damaged || r.Offset != last {
-			return true
-		}
-		r.Value = []byte("\xff")
-		return string(r.Key) == corrupt
+	left := slices.DeleteFunc(c.records(processors.InventoryTable), func(r *kgo.Record) bool {
+		last, damaged := newest[string(r.Key)]
+		return damaged && r.Offset == last && string(r.Key) == dropped
 	})
+	for _, r := range left {
+		if r.Offset == newest[corrupt] && string(r.Key) == corrupt {
+			r.Value = []byte("\xff")
+		}
+	}
+	p.deleted(c.T, processors.InventoryTable)
+	_, _, err := c.Ensure(c.Context(), topics(), 8)
+	must(c.T, err)
+	put(c.T, c.Broker, left...)
 	c.nobody()
 	return parted
 }
@@ -190,52 +195,51 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
-			dir, large := t.TempDir(), name == "all rows of a table" || name == "several at once"
-			traded(t, dir)
+			p := place{dir: t.TempDir()}
+			traded(t, p.dir)
 			var parted partings
-			opened(t, dir, func(conn broker.Connection, client *kgo.Client) { parted = damage.do(crime{t, conn, client}) })
-			if large {
-				dry(t, dir)
+			p.opened(t, func(b broker.Broker) { parted = damage.do(crime{t, b}) })
+			if name == "all rows of a table" || name == "several at once" {
+				p.mendedAndGoesOn(t, damage.says, parted)
+			} else {
+				p.mended(t, damage.says, parted)
 			}
-			mended(t, dir, damage.says, parted)
-			if large {
-				goesOn(t, dir)
-			}
+		})
+	}
+	for name, damage := range damagesOfKafka {
+		t.Run(name+" on Kafka", func(t *testing.T) {
+			p := tradedOnKafka(t)
+			parted := damage.do(p, crime{t, p.conn()})
+			p.mendedAndGoesOn(t, damage.says, parted)
 		})
 	}
 }
 
-// dry expects a dry run, and a run that nobody has agreed to, to change nothing.
-func dry(t *testing.T, dir string) {
+// mended expects verify to say what is wrong in a place, and replay to mend it.
+func (p place) mended(t *testing.T, says []string, parted partings) {
 	t.Helper()
-	data := "--data=" + dir
-	told(t, 0, []string{"dry run"}, "replay", "--all", "--dry-run", data)
-	told(t, 1, []string{"--yes"}, "replay", "--all", data)
-}
-
-// mended expects verify to say what is wrong in a directory, and replay to mend it.
-func mended(t *testing.T, dir string, says []string, parted partings) {
-	t.Helper()
-	data := "--data=" + dir
-	told(t, 1, says, "verify", data)
-	if found := partingsOf(t, data); !maps.Equal(found, parted) {
+	told(t, 1, says, p.verify()...)
+	if found := partingsOf(t, p.flags()...); !maps.Equal(found, parted) {
 		t.Errorf("verify finds %v, expected %v", found, parted)
 	}
-	told(t, 0, nil, "replay", "--all", "--yes", data)
-	told(t, 0, []string{allEqual}, "verify", data)
+	told(t, 0, nil, p.replay()...)
+	told(t, 0, []string{allEqual}, p.verify()...)
 }
 
-// goesOn expects a second replay to change nothing, and a server to go on from a directory that was mended.
-func goesOn(t *testing.T, dir string) {
+// mendedAndGoesOn also expects a dry run, and a run that nobody has agreed to, to change nothing before that, and a second replay
+// after it. A server goes on from there.
+func (p place) mendedAndGoesOn(t *testing.T, says []string, parted partings) {
 	t.Helper()
-	data := "--data=" + dir
-	if again := told(t, 0, nil, "replay", "--all", "--yes", data); strings.Contains(again, "was ") {
+	told(t, 0, []string{"dry run"}, p.replay("--dry-run")...)
+	told(t, 1, []string{"--yes"}, append([]string{"replay", "--all"}, p.flags()...)...)
+	p.mended(t, says, parted)
+	if again := told(t, 0, nil, p.replay()...); strings.Contains(again, "was ") {
 		t.Errorf("a second replay changes %s", again)
 	}
-	m := newMill(t, dir)
+	m := millOf(t, p)
 	m.client.want("POST", "/v1/inventory/sku-3/receipts", `{"quantity":5}`, 200)
 	m.client.want("POST", "/v1/orders", `{"order_id":"after","lines":[{"sku":"sku-3","quantity":1}]}`, 201)
-	told(t, 0, []string{allEqual, "over HTTP"}, "verify", data)
+	told(t, 0, []string{allEqual, "over HTTP"}, p.verify("--url=http://"+m.server.HTTPAddr())...)
 	halt(t, m.server)
 }
 

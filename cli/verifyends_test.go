@@ -1,14 +1,10 @@
 package cli
 
 import (
-	"errors"
 	"slices"
 	"sync"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"stockflow/broker"
@@ -18,61 +14,31 @@ import (
 	"stockflow/replay"
 )
 
-// moment is how far everything reached at some time: the ends of topics, and what groups had committed.
-type moment struct {
-	ends      kadm.ListedOffsets
-	committed map[string]kadm.Offsets
-}
-
-func momentOf(t *testing.T, client *kgo.Client) moment {
-	t.Helper()
-	admin := kadm.NewClient(client)
-	m := moment{committed: map[string]kadm.Offsets{}}
-	var err error
-	if m.ends, err = admin.ListEndOffsets(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for _, machine := range replay.Machines {
-		committed, err := admin.FetchOffsets(t.Context(), machine.Name)
-		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-			t.Fatal(err)
-		}
-		m.committed[machine.Name] = committed.Offsets()
-	}
-	return m
-}
-
 // TestBrokersThatTellTheirEndsOneAfterTheOther: an order is placed, decided and told of while the ends of the logs are asked
 // for. Some logs' leaders have told theirs before, and the others' afterwards. Whichever those are, and whichever the
 // question is at which it happens, what is compared agrees.
 func TestBrokersThatTellTheirEndsOneAfterTheOther(t *testing.T) {
 	skipUnderRace(t)
 	t.Parallel()
-	dir := t.TempDir()
-	traded(t, dir)
-	var before moment
-	opened(t, dir, func(_ broker.Connection, client *kgo.Client) { before = momentOf(t, client) })
-	m := newMill(t, dir)
+	p := tradedOnKafka(t)
+	before := momentOf(t, p.conn())
+	m := millOf(t, p)
 	m.client.want("POST", "/v1/inventory/sku-9/receipts", `{"quantity":100}`, 200)
 	m.client.want("POST", "/v1/orders", `{"order_id":"late","customer":{"id":"ada","email":"ada@example.org"},"lines":[{"sku":"sku-9","quantity":1}]}`, 201, `"confirmed"`)
 	until(m, m.server.tables.Shipments, "late", func(s shipment.State) bool { return s.Status == shipment.StatusScheduled })
 	until(m, m.server.tables.Mails, "late", func(s notification.State) bool { return len(s.Mails) > 0 })
 	halt(t, m.server)
-
-	openedBroker(t, dir, func(b *broker.Embedded, client *kgo.Client) { verifiesWhateverIsToldFirst(t, b, client, before) })
+	for group, offsets := range before.committed {
+		must(t, p.conn().Commit(t.Context(), group, offsets))
+	}
+	verifiesWhateverIsToldFirst(t, p, before, momentOf(t, p.conn()))
 }
 
-func verifiesWhateverIsToldFirst(t *testing.T, b *broker.Embedded, client *kgo.Client, before moment) {
+func verifiesWhateverIsToldFirst(t *testing.T, p place, before, after moment) {
 	t.Helper()
-	for group, offsets := range before.committed {
-		if answer, err := kadm.NewClient(client).CommitOffsets(t.Context(), group, offsets); err != nil || answer.Error() != nil {
-			t.Fatal(err, answer.Error())
-		}
-	}
 	var asked asking
-	after := momentOf(t, client)
-	b.Cluster().ControlKey(int16(kmsg.ListOffsets), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		b.Cluster().KeepControl()
+	p.kafka.Cluster().ControlKey(int16(kmsg.ListOffsets), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		p.kafka.Cluster().KeepControl()
 		request := r.(*kmsg.ListOffsetsRequest)
 		if request.Topics[0].Partitions[0].Timestamp != -1 {
 			return nil, nil, false // that is where topics begin
@@ -85,7 +51,7 @@ func verifiesWhateverIsToldFirst(t *testing.T, b *broker.Embedded, client *kgo.C
 	} {
 		for question := range 4 {
 			asked.set(question, logs)
-			report, err := replay.Verification{Conn: b.Connection(), Machines: replay.Machines, Dir: t.TempDir()}.Verify(t.Context())
+			report, err := replay.Verification{Conn: p.conn(), Machines: replay.Machines, Dir: t.TempDir()}.Verify(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -128,9 +94,8 @@ func (a *asking) answer(r *kmsg.ListOffsetsRequest, before, after moment) kmsg.R
 		topic := kmsg.NewListOffsetsResponseTopic()
 		topic.Topic = asked.Topic
 		for _, p := range asked.Partitions {
-			end, _ := ends.Lookup(asked.Topic, p.Partition)
 			told := kmsg.NewListOffsetsResponseTopicPartition()
-			told.Partition, told.Offset = p.Partition, end.Offset
+			told.Partition, told.Offset = p.Partition, ends[broker.TopicPartition{Topic: asked.Topic, Partition: p.Partition}]
 			topic.Partitions = append(topic.Partitions, told)
 		}
 		answer.Topics = append(answer.Topics, topic)

@@ -67,7 +67,7 @@ func TestMailsThatAViewServesWronglyAreFound(t *testing.T) {
 	skipUnderRace(t)
 	t.Parallel()
 	dir := t.TempDir()
-	server, client := openQuickly(t, dir)
+	server, client := open(t, dir)
 	client.want("POST", lampPath+"/receipts", `{"quantity":100}`, 200)
 	right := map[string]string{}
 	for _, id := range append(slices.Sorted(maps.Keys(mailLies)), "right") {
@@ -84,7 +84,7 @@ func TestMailsThatAViewServesWronglyAreFound(t *testing.T) {
 	for id := range mailLies {
 		forgeMails(t, dir, id)
 	}
-	server, client = openQuickly(t, dir)
+	server, client = open(t, dir)
 	found := misservedIn(t, "--data="+dir)
 	for id, lie := range mailLies {
 		d := found[id]
@@ -103,7 +103,7 @@ func TestMailsThatAViewServesWronglyAreFound(t *testing.T) {
 	}
 	halt(t, server)
 	told(t, 0, nil, "replay", "--table=notification", "--yes", "--data="+dir)
-	openQuickly(t, dir)
+	open(t, dir)
 	wantOverHTTP(t, len(right), told(t, 0, []string{allEqual}, "verify", "--data="+dir))
 }
 

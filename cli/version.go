@@ -12,10 +12,14 @@ type version struct{}
 
 // Run prints one line.
 func (version) Run(stdout io.Writer) error {
-	v := "(devel)"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		v = info.Main.Version
-	}
-	_, err := fmt.Fprintf(stdout, "stockflow %s %s %s/%s\n", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(stdout, "stockflow %s %s %s/%s\n", builtFrom(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
+}
+
+// builtFrom is the version of the module that this binary was built from.
+func builtFrom() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
 }

@@ -37,12 +37,16 @@ func ParsePolicy(name string) (order.Policy, error) {
 	return policy, v.Err()
 }
 
-// CheckPlaced returns what is wrong with a placement.
+// CheckPlaced returns what is wrong with a placement that is in the log.
 func CheckPlaced(p order.Placed) Invalid {
+	return checkPlaced(p, func(email string) string { return textProblem(email, maxText) })
+}
+
+func checkPlaced(p order.Placed, email func(string) string) Invalid {
 	var v Invalid
 	v.add("customer.id", optional(idProblem, p.Customer.ID))
 	v.add("customer.name", textProblem(p.Customer.Name, maxText))
-	v.add("customer.email", textProblem(p.Customer.Email, maxText))
+	v.add("customer.email", email(p.Customer.Email))
 	v.add("ship_to", addressProblem(p.ShipTo))
 	if p.Policy > order.Backorder {
 		v.add("policy", "is not known")
@@ -110,6 +114,9 @@ func parsePolicy(name string) (order.Policy, string) {
 }
 
 func idProblem(id string) string {
+	if plain(id) {
+		return ""
+	}
 	switch problem := lengthProblem(id, maxID); {
 	case id == "":
 		return "is missing"
@@ -123,6 +130,16 @@ func idProblem(id string) string {
 		return "must not begin or end with a blank"
 	}
 	return characterProblem(id, unicode.IsPrint)
+}
+
+// plain reports whether nothing can be wrong with an id: it is short, and of ASCII's letters, digits and signs alone, as most are.
+func plain(id string) bool {
+	for i := range len(id) {
+		if c := id[i]; c <= ' ' || c > '~' || c == '/' {
+			return false
+		}
+	}
+	return id != "" && len(id) <= maxID
 }
 
 // optional checks a value that may be left out.
@@ -195,8 +212,9 @@ func linesProblem(n int) string {
 	return fmt.Sprintf("must be 1 to %d lines, is %d", order.MaxLines, n)
 }
 
-// quoted shows the beginning of a value, in characters that every log and terminal can show.
+// quoted shows the beginning of a value, in characters that every log and terminal can show, and without e-mail addresses.
 func quoted(s string) string {
+	s = RedactAddresses(s)
 	if len(s) > maxID {
 		return fmt.Sprintf("%+q...", s[:maxID])
 	}

@@ -18,6 +18,12 @@ func EncodeDeadLetter(d DeadLetter) []byte {
 	if r := d.Redrive; r != nil {
 		m.Redrive = &wire.Redrive{Id: valid(r.ID), Repaired: r.Repaired, Partition: r.Partition, Offset: r.Offset}
 	}
+	if c := d.Cut; c != nil {
+		m.Cut = &wire.Cut{Size: c.Size, Sha256: c.SHA256, Headers: c.Headers}
+	}
+	if s := d.Skip; s != nil {
+		m.Skip = &wire.Skip{Asked: s.Asked, Done: s.Done}
+	}
 	return mustMarshal(m)
 }
 
@@ -35,6 +41,12 @@ func DecodeDeadLetter(value []byte) (DeadLetter, error) {
 	}
 	if r := m.Redrive; r != nil {
 		d.Redrive = &Redrive{ID: valid(r.Id), Repaired: r.Repaired, Partition: r.Partition, Offset: r.Offset}
+	}
+	if c := m.Cut; c != nil {
+		d.Cut = &Cut{Size: c.Size, SHA256: filled(c.Sha256), Headers: c.Headers}
+	}
+	if s := m.Skip; s != nil {
+		d.Skip = &Skip{Asked: s.Asked, Done: s.Done}
 	}
 	return d, nil
 }

@@ -30,7 +30,7 @@ type logEvent[M any] interface {
 // decode reads a value of a log: first the message, then what it says, by convert.
 func decode[M any, P logEvent[M]](value []byte, convert func(P) (Decoded, Invalid)) (Decoded, error) {
 	m := P(new(M))
-	err := unmarshal(value, m, m.UnmarshalVT)
+	err := unmarshal(value, m)
 	rules := max(1, m.GetRules())
 	if err != nil {
 		rules = max(1, rulesOf(value))
@@ -50,7 +50,7 @@ func decode[M any, P logEvent[M]](value []byte, convert func(P) (Decoded, Invali
 }
 
 // unmarshal reads either form. No binary message begins with a brace, as that would be a group.
-func unmarshal(value []byte, m proto.Message, binary func([]byte) error) error {
+func unmarshal[M any, P logEvent[M]](value []byte, m P) error {
 	switch {
 	case value == nil:
 		return errors.New("no value")
@@ -59,19 +59,20 @@ func unmarshal(value []byte, m proto.Message, binary func([]byte) error) error {
 	case value[0] == '{':
 		return readable("JSON", protojson.UnmarshalOptions{RecursionLimit: maxDepth}.Unmarshal(value, m))
 	}
-	return readable("Protobuf", binary(value))
+	return readable("Protobuf", m.UnmarshalVT(value))
 }
 
 // longestReason bounds an error text in bytes: the library quotes a name that it does not know, were it a megabyte.
 const longestReason = 300
 
 // readable says which form was tried, and mends the texts of the Protobuf library, which are made unstable on
-// purpose: they begin with one of two kinds of blank, by chance.
+// purpose: they begin with one of two kinds of blank, by chance. What they quote of the value may be a customer's address, and
+// the text goes into the process's log.
 func readable(form string, err error) error {
 	if err == nil {
 		return nil
 	}
-	text := strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\u00a0", " "), "proto: ")
+	text := RedactAddresses(strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\u00a0", " "), "proto: "))
 	if len(text) > longestReason {
 		text = text[:longestReason] + "..."
 	}
@@ -124,6 +125,15 @@ func emitted(name string, event any, invalid Invalid) (Decoded, Invalid) {
 func written(name, keyField, key string, event any, invalid Invalid) (Decoded, Invalid) {
 	invalid.add(keyField, optional(idProblem, key))
 	return Decoded{Type: name, Key: key, Event: event}, invalid
+}
+
+// emptyList returns n messages, all from one piece of memory.
+func emptyList[M any](n int) []*M {
+	messages, list := make([]M, n), make([]*M, n)
+	for i := range messages {
+		list[i] = &messages[i]
+	}
+	return list
 }
 
 // mustMarshal returns the bytes of a message. Marshalling has no error of its own for the messages here,

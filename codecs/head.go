@@ -66,7 +66,33 @@ type DeadLetter struct {
 	// Redrive, if not nil, makes this a note in the same log: the letter of that name was sent again. Of the other fields
 	// a note has At and Key, as the letter has them, so that it lies behind the letter in its partition.
 	Redrive *Redrive
+	// Cut, if not nil, says that the message was too large for a letter: Key and Value are cut to [LetterBytes], and headers
+	// were left out.
+	Cut *Cut
+	// Skip, if not nil, says that somebody wanted the partition to go on behind the message, though it could not even be put
+	// aside. One that is done is a letter, whose message every fold leaves out. One that is not is a request, with nothing
+	// else but the name.
+	Skip *Skip
 }
+
+// LetterBytes is how much a letter has of the key and the value of a message that is too large for one.
+const LetterBytes = 1 << 10
+
+// Cut is what there was of a message beside what its letter has.
+type Cut struct {
+	Size    int64  // of the value, in bytes
+	SHA256  []byte // of the value
+	Headers int32  // how many were left out
+}
+
+// Skip says that a partition goes on behind a message.
+type Skip struct {
+	Asked int64 // in milliseconds since 1970
+	Done  bool
+}
+
+// IsLetter reports whether d is a letter, and neither the note of a redrive nor a request to skip.
+func (d DeadLetter) IsLetter() bool { return d.Redrive == nil && (d.Skip == nil || d.Skip.Done) }
 
 // Redrive says how a dead letter was sent again.
 type Redrive struct {

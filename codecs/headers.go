@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"stockflow/codecs/internal/wire"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // The headers of records. None is required of an outsider. Those of CloudEvents follow its binary mode for Kafka.
@@ -34,26 +34,31 @@ const maxLogName = 249
 
 // EncodeOrigin returns the header "origin", a text for people too: "order-events/3/1042/0".
 func EncodeOrigin(o Origin) []byte {
-	b := append(make([]byte, 0, len(o.Log)+24), o.Log...)
-	for _, n := range []int64{int64(o.Partition), o.Offset, int64(o.Index)} {
-		b = strconv.AppendInt(append(b, '/'), n, 10)
-	}
-	return b
+	return AppendOrigin(make([]byte, 0, len(o.Log)+24), o)
+}
+
+// AppendOrigin appends what EncodeOrigin returns.
+func AppendOrigin(b []byte, o Origin) []byte {
+	b = append(b, o.Log...)
+	b = strconv.AppendInt(append(b, '/'), int64(o.Partition), 10)
+	b = strconv.AppendInt(append(b, '/'), o.Offset, 10)
+	return strconv.AppendInt(append(b, '/'), int64(o.Index), 10)
 }
 
 // ParseOrigin reads the header "origin". It takes only what EncodeOrigin writes, so that one origin has one text.
 func ParseOrigin(header []byte) (Origin, error) {
-	log, numbers, _ := strings.Cut(string(header), "/")
-	if !topicName(log) || strings.Count(numbers, "/") != 2 {
-		return Origin{}, fmt.Errorf("origin: must be log/partition/offset/index, is %s", quoted(string(header)))
+	text := string(header)
+	log, rest, _ := strings.Cut(text, "/")
+	first, rest, _ := strings.Cut(rest, "/")
+	second, third, all := strings.Cut(rest, "/")
+	if !all || !topicName(log) || strings.Contains(third, "/") {
+		return Origin{}, fmt.Errorf("origin: must be log/partition/offset/index, is %s", quoted(text))
 	}
-	first, rest, _ := strings.Cut(numbers, "/")
-	second, third, _ := strings.Cut(rest, "/")
 	partition, err1 := canonical("partition", first, 32)
 	offset, err2 := canonical("offset", second, 64)
 	index, err3 := canonical("index", third, 32)
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return Origin{}, err
+	if err1 != nil || err2 != nil || err3 != nil {
+		return Origin{}, errors.Join(err1, err2, err3)
 	}
 	return Origin{Log: log, Partition: int32(partition), Offset: offset, Index: int32(index)}, nil
 }
@@ -81,62 +86,122 @@ func topicName(name string) bool {
 
 // EncodeTaken returns the header "taken". Two of them, one after the other, are the header of both lists.
 func EncodeTaken(taken []Taken) []byte {
-	m := wire.TakenList{Taken: make([]*wire.Taken, len(taken))}
-	for i, t := range taken {
-		w := &wire.Taken{Offset: t.Offset, Refusal: t.Refusal, Sent: runsOf(t.Sent)}
-		if t.Origin != nil {
-			w.Origin = string(EncodeOrigin(*t.Origin))
-		}
-		m.Taken[i] = w
+	size := 0
+	for _, t := range taken {
+		size += takenRoom(t)
 	}
-	return mustMarshal(&m)
+	b := make([]byte, 0, size)
+	for _, t := range taken {
+		var begin int
+		b, begin = openField(b, 1)
+		b = closeField(appendTaken(b, t), begin)
+	}
+	return b
 }
 
-// runsOf puts outputs that follow each other to the same log together: an order asks for up to 1,200 SKUs.
-func runsOf(sent []Sent) (runs []*wire.Run) {
-	for _, s := range sent {
-		if len(runs) == 0 || runs[len(runs)-1].Log != s.Log {
-			runs = append(runs, &wire.Run{Log: s.Log})
-		}
-		last := runs[len(runs)-1]
-		last.Keys = append(last.Keys, s.Key)
+// takenRoom is at least as many bytes as are written for t.
+func takenRoom(t Taken) int {
+	n := 24 + len(t.Refusal)
+	if t.Origin != nil {
+		n += len(t.Origin.Log) + 48
 	}
-	return runs
+	for i, s := range t.Sent {
+		n += len(s.Key) + 4
+		if i == 0 || t.Sent[i-1].Log != s.Log {
+			n += len(s.Log) + 12
+		}
+	}
+	return n
+}
+
+func appendTaken(b []byte, t Taken) []byte {
+	b = appendNumber(b, 1, uint64(t.Offset))
+	b = appendText(b, 2, t.Refusal)
+	if t.Origin != nil {
+		var origin int
+		b, origin = openField(b, 3)
+		b = closeField(AppendOrigin(b, *t.Origin), origin)
+	}
+	for rest := t.Sent; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].Log == rest[0].Log {
+			n++
+		}
+		b = appendRun(b, rest[:n])
+		rest = rest[n:]
+	}
+	return b
+}
+
+// appendRun writes outputs that follow each other to the same log together: an order asks for up to 1,200 SKUs.
+func appendRun(b []byte, sent []Sent) []byte {
+	b, begin := openField(b, 4)
+	b = appendText(b, 1, sent[0].Log)
+	for _, s := range sent { // an empty key is one, too
+		b = protowire.AppendString(append(b, tagOf(2, protowire.BytesType)), s.Key)
+	}
+	return closeField(b, begin)
 }
 
 // DecodeTaken reads the header "taken"; nil is none taken.
-func DecodeTaken(header []byte) ([]Taken, error) {
-	var m wire.TakenList
-	if err := m.UnmarshalVT(header); err != nil {
-		return nil, fmt.Errorf("taken: %w", err)
-	}
-	if len(m.Taken) == 0 {
-		return nil, nil
-	}
-	taken := make([]Taken, len(m.Taken))
-	for i, w := range m.Taken {
-		t, err := takenOf(w)
+func DecodeTaken(header []byte) (taken []Taken, err error) {
+	var f field
+	for len(header) > 0 {
+		if header, err = f.read(header); err != nil {
+			return nil, fmt.Errorf("taken: %w", err)
+		}
+		if !f.is(1, protowire.BytesType) {
+			continue
+		}
+		t, err := readTaken(f.bytes)
 		if err != nil {
 			return nil, fmt.Errorf("taken: %w", err)
 		}
-		taken[i] = t
+		taken = append(taken, t)
 	}
 	return taken, nil
 }
 
-func takenOf(w *wire.Taken) (Taken, error) {
-	t := Taken{Offset: w.Offset, Refusal: w.Refusal}
-	if w.Origin != "" {
-		o, err := ParseOrigin([]byte(w.Origin))
-		if err != nil {
-			return Taken{}, err
+func readTaken(message []byte) (t Taken, err error) {
+	var f field
+	for len(message) > 0 {
+		if message, err = f.read(message); err != nil {
+			return t, err
 		}
-		t.Origin = &o
-	}
-	for _, run := range w.Sent {
-		for _, key := range run.Keys {
-			t.Sent = append(t.Sent, Sent{Log: run.Log, Key: key})
+		switch {
+		case f.is(1, protowire.VarintType):
+			t.Offset = int64(f.n)
+		case f.is(2, protowire.BytesType):
+			t.Refusal = string(f.bytes)
+		case f.is(3, protowire.BytesType) && len(f.bytes) > 0:
+			o, err := ParseOrigin(f.bytes)
+			if err != nil {
+				return t, err
+			}
+			t.Origin = &o
+		case f.is(4, protowire.BytesType):
+			if t.Sent, err = readRun(t.Sent, f.bytes); err != nil {
+				return t, err
+			}
 		}
 	}
 	return t, nil
+}
+
+// readRun appends the outputs of a run. The name of its log is written before their keys.
+func readRun(sent []Sent, message []byte) (_ []Sent, err error) {
+	var log string
+	var f field
+	for len(message) > 0 {
+		if message, err = f.read(message); err != nil {
+			return nil, err
+		}
+		switch {
+		case f.is(1, protowire.BytesType):
+			log = string(f.bytes)
+		case f.is(2, protowire.BytesType):
+			sent = append(sent, Sent{Log: log, Key: string(f.bytes)})
+		}
+	}
+	return sent, nil
 }

@@ -82,6 +82,12 @@ func TestDeadLetterKeepsAll(t *testing.T) {
 			d.Redrive = &Redrive{ID: rapid.String().Draw(t, "id"), Repaired: rapid.Bool().Draw(t, "repaired"),
 				Partition: rapid.Int32().Draw(t, "now in"), Offset: rapid.Int64().Draw(t, "now at")}
 		}
+		if rapid.Bool().Draw(t, "cut") {
+			d.Cut = &Cut{Size: rapid.Int64().Draw(t, "size"), SHA256: some("hash"), Headers: rapid.Int32().Draw(t, "left out")}
+		}
+		if rapid.Bool().Draw(t, "skip") {
+			d.Skip = &Skip{Asked: rapid.Int64().Draw(t, "asked"), Done: rapid.Bool().Draw(t, "done")}
+		}
 		if got, err := DecodeDeadLetter(EncodeDeadLetter(d)); err != nil || !reflect.DeepEqual(got, d) {
 			t.Fatalf("%+v comes back as %+v, %v", d, got, err)
 		}

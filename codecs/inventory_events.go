@@ -106,9 +106,9 @@ func takesOf(list []*wire.Take) (takes []inventory.Take, invalid Invalid) {
 }
 
 func wireTakes(takes []inventory.Take) []*wire.Take {
-	list := make([]*wire.Take, len(takes))
+	list := emptyList[wire.Take](len(takes))
 	for i, t := range takes {
-		list[i] = &wire.Take{Location: t.Location, Quantity: t.Quantity}
+		list[i].Location, list[i].Quantity = t.Location, t.Quantity
 	}
 	return list
 }

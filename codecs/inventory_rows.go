@@ -8,8 +8,7 @@ import (
 // EncodeInventoryRow returns a row of inventory-table. The largest legal one is under 256 KiB.
 func EncodeInventoryRow(h Head, s inventory.State) []byte {
 	m := wire.InventoryRowFromVTPool()
-	defer m.ReturnToVTPool()
-	m.Head, m.Known = wireHead(h), s.Known
+	m.Known = s.Known
 	m.Received, m.Adjusted, m.Shipped = s.Received, s.Adjusted, s.Shipped
 	for _, l := range s.Locations {
 		stock := next(&m.Locations)
@@ -23,7 +22,7 @@ func EncodeInventoryRow(h Head, s inventory.State) []byte {
 		remembered := next(&m.Remembered)
 		remembered.Id, remembered.Content = r.ID, r.Content
 	}
-	return mustMarshal(m)
+	return encodeRow(h, m)
 }
 
 // DecodeInventoryRow reads a row of inventory-table.

@@ -10,8 +10,6 @@ import (
 // EncodeNotificationRow returns a row of notification-table.
 func EncodeNotificationRow(h Head, s notification.State) []byte {
 	m := wire.NotificationRowFromVTPool()
-	defer m.ReturnToVTPool()
-	m.Head = wireHead(h)
 	for _, mail := range s.Mails {
 		w := next(&m.Mails)
 		w.Notify = wire.NotifyFromVTPool()
@@ -19,7 +17,7 @@ func EncodeNotificationRow(h Head, s notification.State) []byte {
 		w.More, w.Status, w.Round, w.Attempts = mail.More, wire.MailStatus(mail.Status), mail.Round, mail.Attempts
 		w.Failure, w.Asked, w.Since = mail.Failure, mail.Asked, mail.Since
 	}
-	return mustMarshal(m)
+	return encodeRow(h, m)
 }
 
 // DecodeNotificationRow reads a row of notification-table.

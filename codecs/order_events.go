@@ -91,12 +91,10 @@ func placed(p *wire.Placed) (order.Placed, Invalid) {
 }
 
 func wirePlaced(p order.Placed) *wire.Placed {
-	m := &wire.Placed{Customer: wireCustomer(p.Customer), ShipTo: p.ShipTo, Policy: p.Policy.String(), RepeatKey: p.RepeatKey}
-	lines := make([]wire.PlacedLine, len(p.Lines))
-	m.Lines = make([]*wire.PlacedLine, len(p.Lines))
+	m := &wire.Placed{Customer: wireCustomer(p.Customer), ShipTo: p.ShipTo, Policy: p.Policy.String(), RepeatKey: p.RepeatKey,
+		Lines: emptyList[wire.PlacedLine](len(p.Lines))}
 	for i, line := range p.Lines {
-		lines[i].Sku, lines[i].Quantity = line.SKU, line.Quantity
-		m.Lines[i] = &lines[i]
+		m.Lines[i].Sku, m.Lines[i].Quantity = line.SKU, line.Quantity
 	}
 	return m
 }

@@ -14,8 +14,6 @@ import (
 // inventory.Refused may have.
 func EncodeOrderRow(h Head, s order.State) []byte {
 	m := wire.OrderRowFromVTPool()
-	defer m.ReturnToVTPool()
-	m.Head = wireHead(h)
 	m.Status, m.Reason, m.Policy = wire.OrderStatus(s.Status), s.Reason, wirePolicy(s.Policy)
 	m.Customer, m.ShipTo, m.Cancelling = wireCustomer(s.Customer), s.ShipTo, s.Cancelling
 	m.RepeatKey = s.RepeatKey
@@ -31,7 +29,7 @@ func EncodeOrderRow(h Head, s order.State) []byte {
 		change := next(&m.History)
 		change.Status, change.At = wire.OrderStatus(c.Status), c.At
 	}
-	return mustMarshal(m)
+	return encodeRow(h, m)
 }
 
 // DecodeOrderRow reads a row of order-table.

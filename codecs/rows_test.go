@@ -138,7 +138,7 @@ func TestTornRows(t *testing.T) {
 	}{
 		{nil, "row: does not begin with a head"},
 		{[]byte{0x10, 1}, "row: does not begin with a head"},
-		{[]byte{0x0a, 5, 1}, "row: unexpected EOF"},
+		{[]byte{0x0a, 5, 1}, "row: head: unexpected EOF"},
 		{mustMarshal(&wire.OrderRow{Head: head}), "row: policy: is not known: 0"},
 		{mustMarshal(&wire.OrderRow{Head: head, Policy: 4}), "row: policy: is not known: 4"},
 		{mustMarshal(&wire.OrderRow{Head: head, Policy: 1, Status: 8}), "row: status: is not known: 8"},

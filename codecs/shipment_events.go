@@ -62,9 +62,9 @@ func schedule(s *wire.Schedule) (shipment.Schedule, Invalid) {
 }
 
 func wireSchedule(s shipment.Schedule) *wire.Schedule {
-	m := &wire.Schedule{}
-	for _, line := range s.Lines {
-		m.Lines = append(m.Lines, &wire.ShipmentLine{Sku: line.SKU, Quantity: line.Quantity})
+	m := &wire.Schedule{Lines: emptyList[wire.ShipmentLine](len(s.Lines))}
+	for i, line := range s.Lines {
+		m.Lines[i].Sku, m.Lines[i].Quantity = line.SKU, line.Quantity
 	}
 	return m
 }

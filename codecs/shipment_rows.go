@@ -10,8 +10,7 @@ import (
 // EncodeShipmentRow returns a row of shipment-table.
 func EncodeShipmentRow(h Head, s shipment.State) []byte {
 	m := wire.ShipmentRowFromVTPool()
-	defer m.ReturnToVTPool()
-	m.Head, m.Status = wireHead(h), wire.ShipmentStatus(s.Status)
+	m.Status = wire.ShipmentStatus(s.Status)
 	m.Carrier, m.TrackingNumber = s.Carrier, s.TrackingNumber
 	for _, l := range s.Lines {
 		line := next(&m.Lines)
@@ -21,7 +20,7 @@ func EncodeShipmentRow(h Head, s shipment.State) []byte {
 		change := next(&m.History)
 		change.Status, change.At = wire.ShipmentStatus(c.Status), c.At
 	}
-	return mustMarshal(m)
+	return encodeRow(h, m)
 }
 
 // DecodeShipmentRow reads a row of shipment-table.

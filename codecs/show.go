@@ -45,7 +45,7 @@ func ShowNotificationEvent(value []byte) (Shown, error) { return show[wire.Notif
 
 func show[M any, P logEvent[M]](value []byte) (Shown, error) {
 	m := P(new(M))
-	if err := unmarshal(value, m, m.UnmarshalVT); err != nil {
+	if err := unmarshal(value, m); err != nil {
 		return Shown{}, err
 	}
 	return Shown{eventOf(m), m}, nil

@@ -153,3 +153,15 @@ var deadLetterNote = DeadLetter{
 	Topic: "order-events", Partition: 3, Offset: 1042, At: 1_291_190_400_000, Key: []byte("o-1"),
 	Redrive: &Redrive{ID: "order-events/3/1042#2", Repaired: true, Partition: 3, Offset: 2001},
 }
+
+var deadLetterCut = DeadLetter{
+	Topic: "order-events", Partition: 3, Offset: 1042, At: 1_291_190_400_000, Key: []byte("o-1"), Value: []byte("the first bytes"), Reason: "not Protobuf",
+	Cut: &Cut{Size: 9 << 20, SHA256: []byte("32 bytes"), Headers: 2},
+}
+
+var deadLetterSkipped = DeadLetter{
+	Topic: "order-events", Partition: 3, Offset: 1042, At: 1_291_190_400_000, Key: []byte("o-1"), Value: []byte("x"), Reason: "the machine panicked",
+	Skip: &Skip{Asked: 1_291_190_500_000, Done: true},
+}
+
+var skipRequest = DeadLetter{Topic: "order-events", Partition: 3, Offset: 1042, Skip: &Skip{Asked: 1_291_190_500_000}}

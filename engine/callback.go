@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/lovoo/goka"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -30,7 +29,7 @@ type worker[S any] struct {
 
 // graph is the group as goka sees it. Own log and dead letters are outputs too: messages on a wrong partition are
 // moved, and those that can't be taken are put aside.
-func (w worker[S]) graph() *goka.GroupGraph {
+func (w *worker[S]) graph() *goka.GroupGraph {
 	m := w.machine
 	edges := []goka.Edge{
 		goka.Input(goka.Stream(m.Log), raw{}, w.process),
@@ -46,11 +45,19 @@ func (w worker[S]) graph() *goka.GroupGraph {
 
 // process takes in one message. Whatever happens, it is either taken, dropped as a repeat, moved, made a dead
 // letter, or never marked as done.
-func (w worker[S]) process(ctx goka.Context, value any) {
-	switch err := w.receive(messageOf(ctx, value)); {
-	case errors.Is(err, errParked): // the callback stays until the session ends
-		<-ctx.Context().Done()
-	case err != nil && w.instance.flaws.failSoft:
+func (w *worker[S]) process(ctx goka.Context, value any) {
+	m := messageOf(ctx, value)
+	if m.Value == nil {
+		if u := w.instance.conn.Unreadable(broker.TopicPartition{Topic: w.machine.Log, Partition: m.Partition}, m.Offset); u != nil {
+			m.Unreadable = u.Error()
+		}
+	}
+	err := w.receive(m)
+	var p parked
+	if errors.As(err, &p) { // the callback stays until the session ends, or the message is to be skipped
+		err = w.awaitSkip(m, p)
+	}
+	if err != nil && w.instance.flaws.failSoft {
 		ctx.Fail(err)
 	}
 }
@@ -61,8 +68,13 @@ type message struct {
 	Record
 	headers map[string][]byte
 	session context.Context // ends when the partition may be somebody else's
-	// deferCommit keeps the message from being done until what it returns is called.
-	deferCommit func() (done func(error))
+	from    deliverer
+}
+
+// deliverer is whoever delivered a message. It takes the message for done when its callback has returned.
+type deliverer interface {
+	// DeferCommit keeps the message from being done until done is called.
+	DeferCommit() (done func(error))
 }
 
 func messageOf(ctx goka.Context, value any) message {
@@ -73,15 +85,17 @@ func messageOf(ctx goka.Context, value any) message {
 			Partition: ctx.Partition(), Offset: ctx.Offset(), At: ctx.Timestamp().UnixMilli(),
 			Key: ctx.Key(), Value: v, Origin: h[codecs.HeaderOrigin], Redrive: h[codecs.HeaderRedrive],
 		},
-		headers: h, session: ctx.Context(), deferCommit: ctx.DeferCommit,
+		headers: h, session: ctx.Context(), from: ctx,
 	}
 }
 
-// errParked says that the partition stops at this message.
-var errParked = errors.New("the partition has stopped")
+// parked says that the partition stops at this message, and why.
+type parked struct{ reason string }
+
+func (p parked) Error() string { return "the partition has stopped: " + p.reason }
 
 // receive is process without goka.
-func (w worker[S]) receive(m message) error {
+func (w *worker[S]) receive(m message) error {
 	l := w.instance.lane(m.Partition)
 	if l == nil { // its session is over, so nothing is marked
 		w.instance.fail(errEnded)
@@ -90,27 +104,52 @@ func (w worker[S]) receive(m message) error {
 	if !l.deliver(m.Offset, m.At) {
 		return nil
 	}
+	if w.instance.flaws.commitEarly {
+		_ = w.instance.conn.Commit(m.session, w.machine.Group, map[broker.TopicPartition]int64{{Topic: w.machine.Log, Partition: m.Partition}: m.Offset + 1})
+	}
 	d := delivery[S]{worker: w, message: m, lane: l}
-	err := d.take()
-	if err != nil && !errors.Is(err, errParked) && !w.instance.flaws.failSoft {
+	return d.settle(d.take())
+}
+
+// settle ends this life at an error, unless the partition stops.
+func (d *delivery[S]) settle(err error) error {
+	if err != nil && !errors.As(err, new(parked)) && !d.instance.flaws.failSoft {
 		// The message is not done, nor is any after it; goka would commit it when it is stopping already.
-		l.halt(m.Offset)
-		if m.session.Err() == nil { // or else the partition is about to be somebody's who takes the message
-			w.instance.fail(err)
+		d.lane.halt(d.Offset)
+		if d.session.Err() == nil { // or else the partition is about to be somebody's who takes the message
+			d.instance.fail(err)
 		}
 	}
 	return err
 }
 
+// awaitSkip waits until the partition is to go on behind a message that it has stopped at, and puts that aside.
+func (w *worker[S]) awaitSkip(m message, p parked) error {
+	skip, asked := w.instance.skips.await(m.session, w.machine.Log, m.Partition, m.Offset)
+	l := w.instance.lane(m.Partition)
+	if !asked || l == nil {
+		<-m.session.Done()
+		return nil
+	}
+	w.instance.log.Warn("the partition goes on behind a message that it was told to skip", "topic", w.machine.Log, "partition", m.Partition, "offset", m.Offset, "reason", p.reason)
+	l.resume(m.Offset)
+	w.instance.resume(m.Partition)
+	d := delivery[S]{worker: w, message: m, lane: l}
+	return d.settle(d.letter(p.reason, &codecs.Skip{Asked: skip.Asked, Done: true}))
+}
+
 // delivery is one message on its way into its row.
 type delivery[S any] struct {
-	worker[S]
+	*worker[S]
 	message
 	lane *lane
 	sent int32 // outputs so far
 }
 
 func (d *delivery[S]) take() error {
+	if skip, asked := d.instance.skips.find(d.machine.Log, d.Partition, d.Offset); asked && skip.Done {
+		return d.letter(SkippedReason, &skip) // a repeat of the letter that there is
+	}
 	in, ruling, err := d.machine.Admit(d.Record, d.instance.partitions, func(o codecs.Origin) (bool, error) {
 		return d.instance.ends.has(d.session, o)
 	})
@@ -119,7 +158,7 @@ func (d *delivery[S]) take() error {
 	}
 	switch ruling.Verdict {
 	case Letter:
-		return d.letter(ruling.Reason)
+		return d.letter(ruling.Reason, nil)
 	case Moved:
 		return d.move(in)
 	case Halt:
@@ -148,7 +187,7 @@ func (d *delivery[S]) fold(in Incoming) error {
 		d.instance.metrics.repeats.Inc()
 		return nil
 	case Letter:
-		return d.letter(ruling.Reason)
+		return d.letter(ruling.Reason, nil)
 	case Halt:
 		d.instance.log.Error("a machine panicked", "topic", d.machine.Log, "partition", in.Partition, "offset", in.Offset, "panic", ruling.Reason, "stack", ruling.Stack)
 		return d.park(ruling.Reason)
@@ -162,11 +201,14 @@ func (d *delivery[S]) fold(in Incoming) error {
 // keep sends the outputs of a message that was taken, and its row.
 func (d *delivery[S]) keep(in Incoming, row, next Row[S], res Result[S]) error {
 	taken := codecs.Taken{Offset: in.Offset, Refusal: res.Refusal, Origin: in.Origin}
-	for _, o := range res.Outputs {
+	if n := len(res.Outputs); n > 0 {
+		taken.Sent = make([]codecs.Sent, n)
+	}
+	for i, o := range res.Outputs {
 		if err := d.emit(o.Log, o.Key, o.Type, o.Value, nil, nil); err != nil {
 			return err
 		}
-		taken.Sent = append(taken.Sent, codecs.Sent{Log: o.Log, Key: o.Key})
+		taken.Sent[i] = codecs.Sent{Log: o.Log, Key: o.Key}
 	}
 	if err := d.set(in.Key, d.machine.EncodeRow(next.Head, next.State), taken); err != nil {
 		return err
@@ -184,19 +226,28 @@ func (d *delivery[S]) set(key string, value []byte, taken codecs.Taken) error {
 	if err := checkSize(d.machine.Table, key, value); err != nil {
 		return err
 	}
-	if err := d.lane.store.Set(key, value); err != nil {
+	h := &held{key: key, row: row{value}, value: value, taken: codecs.EncodeTaken([]codecs.Taken{taken})}
+	h.set = &h.row
+	if err := d.lane.store.set(key, h.set); err != nil {
 		return err
 	}
-	h := &held{key: key, set: d.lane.store.current(key), value: value, taken: codecs.EncodeTaken([]codecs.Taken{taken})}
-	return d.deferred(func(done func(error)) error {
-		h.done = []func(error){done}
-		return d.lane.hold(h)
-	})
+	if err := d.lane.hold(h); err != nil {
+		return err
+	}
+	if !d.lane.has(h) { // on a journal it has, and the message is done when its callback returns
+		d.lane.tell(h, d.from.DeferCommit())
+	}
+	return nil
 }
 
 // emit sends an output with its origin, which is this message and the output's place among its outputs. more are
 // headers beside those that every output has; done is as for lane.emit.
 func (d *delivery[S]) emit(log, key, typ string, value []byte, more []kgo.RecordHeader, done func(error)) error {
+	return d.emitTo(broker.Partition([]byte(key), d.instance.partitions), log, key, typ, value, more, done)
+}
+
+// emitTo is emit to a partition that isn't the key's.
+func (d *delivery[S]) emitTo(partition int32, log, key, typ string, value []byte, more []kgo.RecordHeader, done func(error)) error {
 	origin := codecs.Origin{Log: d.machine.Log, Partition: d.Partition, Offset: d.Offset, Index: d.sent}
 	d.sent++
 	headers := append(d.instance.cloudEvent(origin, typ, d.At), more...)
@@ -204,8 +255,7 @@ func (d *delivery[S]) emit(log, key, typ string, value []byte, more []kgo.Record
 		headers = append(headers, kgo.RecordHeader{Key: codecs.HeaderTraceParent, Value: trace})
 	}
 	return d.instance.producer.sendOutput(d.lane, &kgo.Record{
-		Topic: log, Key: []byte(key), Value: value, Headers: headers,
-		Partition: broker.Partition([]byte(key), d.instance.partitions),
+		Topic: log, Key: []byte(key), Value: value, Headers: headers, Partition: partition,
 	}, done)
 }
 
@@ -217,7 +267,7 @@ func (d *delivery[S]) emitLast(log, key, typ string, value []byte, more ...kgo.R
 // deferred keeps the message from being taken for done before done is called. An error of start is told to goka too,
 // which waits for every message at the end of a session.
 func (d *delivery[S]) deferred(start func(done func(error)) error) error {
-	done := d.deferCommit()
+	done := d.from.DeferCommit()
 	err := start(done)
 	if err != nil {
 		done(err)
@@ -236,29 +286,10 @@ func (d *delivery[S]) move(in Incoming) error {
 	return d.emitLast(d.machine.Log, in.Key, in.Type, d.Value, more...)
 }
 
-// letter puts the message into the dead letters as it came. The stream goes on.
-func (d *delivery[S]) letter(reason string) error {
-	d.instance.metrics.letters.Inc()
-	d.instance.log.Warn("a message became a dead letter", "topic", d.machine.Log, "partition", d.Partition, "offset", d.Offset, "reason", reason)
-	l := codecs.DeadLetter{
-		Topic: d.machine.Log, Partition: d.Partition, Offset: d.Offset, At: d.At,
-		Key: []byte(d.Key), Value: d.Value, NoValue: d.Value == nil, Reason: reason,
-	}
-	for k, v := range d.headers {
-		l.Headers = append(l.Headers, codecs.Header{Key: k, Value: v})
-	}
-	sortHeaders(l.Headers)
-	value := codecs.EncodeDeadLetter(l)
-	if len(value) > maxLetter {
-		return d.park(fmt.Sprintf("the message is too large for a dead letter: %d bytes", len(value)))
-	}
-	return d.emitLast(Letters, d.Key, "dead_letter", value)
-}
-
 // park stops this partition, and this one alone, at this message: it and those after it wait in the log for a
 // program that can take them.
 func (d *delivery[S]) park(reason string) error {
 	d.lane.halt(d.Offset)
 	d.instance.halt(d.Record, reason)
-	return errParked
+	return parked{reason}
 }

@@ -53,6 +53,12 @@
 // way there, it is written again too. Until that is acknowledged the offset on disk is pinned, so that whoever starts from the disk
 // meets the record again. (repair.go, recovery.go)
 //
+// # On the journal
+//
+// The journal of this process is in one order, and what survives of it is a prefix. So an entry is acknowledged when it is
+// appended: rules 1 and 3 hold by the order in which outputs, row and commit are appended, and nothing waits. Only rule 2 looks at
+// the disk: a store flushes what is durable in the journal (store.go: sync). There is one owner, and no foreign record.
+//
 // # How it is tried
 //
 // Nothing of the protocol starts a goroutine, asks a clock or knows goka but its shell, so that a test can take the shell's
@@ -60,15 +66,23 @@
 // lost disks and lost suffixes of logs, stale owners and records of the dead, and holds every record against a fold
 // of the logs alone. Each rule is switched off there once, to see that it is missed. flaws.go lists what can be.
 //
+// On the journal everything is real: power_test.go runs the groups on goka, with their stores, on a disk whose power goes, and holds what
+// is found after each start against the same folds.
+//
 // # What stops a partition
 //
 // A message that was written under rules this program does not know, a machine that panics, a row that does not decode, and a
-// message too large for a dead letter: the partition halts there, says so in the log, in the readiness and in a metric, and nothing
-// behind that message is processed, for a row that took in a later message would seem to have taken in this one.
-// The other partitions go on. A message that merely makes no sense becomes a dead letter, and stops nothing.
+// batch that the broker's client can't read: the partition halts there, says so in the log, in the readiness and in a metric, and
+// nothing behind that message is processed, for a row that took in a later message would seem to have taken in this one.
+// The other partitions go on. A message that merely makes no sense becomes a dead letter, and stops nothing; one that is too large
+// for that becomes one with its beginning, its size and its hash.
+//
+// Somebody may ask for such a message to be skipped, by a request in the dead letters. The owner of the partition carries it out
+// once it has stopped at just that message: it writes a letter that says so, and goes on. Whoever folds the log later, live or
+// not, goes by the letter, and leaves the message out, even if it could take it by then. (skips.go)
 //
 // What ends the processor of a group (the broker, a store that can't be written) makes a new one, after a while,
-// that starts from what is durable. Only [ErrLogCut] ends a [Group] for good: on logs that are shorter than what was taken from
+// that starts from what is durable. Only [broker.ErrCut] and [broker.ErrFenced] end a [Group] for good: on logs that are shorter than what was taken from
 // them, applied and seen would be lies.
 //
 // # Who owns what

@@ -2,15 +2,10 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
-
+	"stockflow/broker"
 	"stockflow/codecs"
 )
 
@@ -19,20 +14,35 @@ import (
 type ends struct {
 	list func(ctx context.Context, topics ...string) (map[source]int64, error) // asks the broker
 	logs []string                                                              // those asked for together
+	end  func(topic string, partition int32) int64                             // asks for one; nil if that is no quicker
 
 	mu    sync.Mutex
 	known map[source]int64
 }
 
-func newEnds(admin *kadm.Client, logs []string) *ends {
+func newEnds(conn broker.Broker, logs []string) *ends {
 	list := func(ctx context.Context, topics ...string) (map[source]int64, error) {
-		return listEnds(ctx, admin, topics)
+		found := map[source]int64{}
+		listed, err := conn.Ends(ctx, topics...)
+		for p, end := range listed {
+			found[source{p.Topic, p.Partition}] = end
+		}
+		return found, err
 	}
-	return &ends{list: list, logs: logs, known: map[source]int64{}}
+	e := &ends{list: list, logs: logs, known: map[source]int64{}}
+	if near, ok := conn.(interface {
+		End(topic string, partition int32) int64
+	}); ok {
+		e.end = near.End
+	}
+	return e
 }
 
 // has reports whether the log of an origin reaches beyond it.
 func (e *ends) has(ctx context.Context, o codecs.Origin) (bool, error) {
+	if e.end != nil {
+		return o.Offset < e.end(o.Log, o.Partition), nil
+	}
 	s := source{o.Log, o.Partition}
 	reaches := func() bool { return e.reaches(s, o.Offset) }
 	if reaches() {
@@ -69,7 +79,7 @@ func (e *ends) ask(ctx context.Context, topics []string, enough func() bool) (ma
 	for {
 		found, err := e.list(ctx, topics...)
 		e.learn(found)
-		if err == nil || enough() || !passes(err) {
+		if err == nil || enough() || !broker.Passes(err) {
 			return found, err
 		}
 		select {
@@ -80,36 +90,10 @@ func (e *ends) ask(ctx context.Context, topics []string, enough func() bool) (ma
 	}
 }
 
-// passes reports whether an error is one of those that an election or the loss of a broker brings, and ends. A topic that
-// isn't there may have been deleted.
-func passes(err error) bool {
-	return !errors.Is(err, kerr.UnknownTopicOrPartition) && (kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err))
-}
-
 func (e *ends) learn(found map[source]int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for s, end := range found {
 		e.known[s] = max(e.known[s], end)
 	}
-}
-
-// listEnds returns what is found, with an error also if that isn't all.
-func listEnds(ctx context.Context, admin *kadm.Client, topics []string) (map[source]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	listed, err := admin.ListEndOffsets(ctx, topics...)
-	if err == nil {
-		err = listed.Error()
-	}
-	if err != nil {
-		err = fmt.Errorf("asking where %v end: %w", topics, err)
-	}
-	found := map[source]int64{}
-	listed.Each(func(o kadm.ListedOffset) {
-		if o.Err == nil {
-			found[source{o.Topic, o.Partition}] = o.Offset
-		}
-	})
-	return found, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/IBM/sarama"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -45,6 +46,7 @@ type HandConfig struct {
 	Foreign         func(l *HandLane, from, to int64) // has those records of the changelog read
 	Failed          func(err error)                   // is told what ends this life
 	MostTaken       int                               // of a lane; 0 for the program's own
+	Direct          bool                              // lanes send rows that need not wait, and ends are asked for one by one: as on a journal
 	Flaw            string                            // a name of Flaws, or ""
 	Metrics         *Metrics
 }
@@ -59,6 +61,16 @@ var Flaws = map[string]flaws{
 	"no repair":              {noRepair: true},
 	"release from a promise": {sendInside: true},
 }
+
+// PowerFlaws are those that only a loss of power shows.
+var PowerFlaws = map[string]flaws{
+	"":             {},
+	"flush early":  {flushEarly: true},
+	"commit early": {commitEarly: true},
+}
+
+// Weaken switches off a part of the protocol, by its name in PowerFlaws, before the group runs.
+func (g *Group) Weaken(flaw string) { g.base.flaws = PowerFlaws[flaw] }
 
 // NewHand begins a life of a machine's group.
 func NewHand[S any](m Machine[S], c HandConfig) *Hand {
@@ -77,12 +89,15 @@ func NewHand[S any](m Machine[S], c HandConfig) *Hand {
 		sending: sending, refuse: refuse,
 		group: m.Group, input: m.Log, table: m.Table, partitions: c.Partitions,
 		eventSource: []byte("/stockflow/" + m.Group), log: slog.New(slog.DiscardHandler), metrics: c.Metrics.of(m.Group),
-		flaws: Flaws[c.Flaw], mostTaken: c.MostTaken, ends: &ends{list: list, logs: append([]string{m.Log}, m.Hears...), known: map[source]int64{}},
+		flaws: Flaws[c.Flaw], skips: NewSkips(nil), mostTaken: c.MostTaken, ends: &ends{list: list, logs: append([]string{m.Log}, m.Hears...), known: map[source]int64{}},
 		life: context.Background(), stop: c.Failed, changed: func() {},
-		lanes: map[int32]*lane{}, halts: map[int32]string{},
+		lanes: make([]atomic.Pointer[lane], c.Partitions), halts: map[int32]string{},
+	}
+	if c.Direct {
+		h.i.ends.end = c.Ends
 	}
 	h.i.producer = &producer{h.i, c.Client, c.Letters}
-	h.receive = worker[S]{machine: m, instance: h.i}.receive
+	h.receive = (&worker[S]{machine: m, instance: h.i}).receive
 	return h
 }
 
@@ -120,8 +135,8 @@ func (h *Hand) Deliver(r Record, headers map[string][]byte) {
 	r.Origin, r.Redrive = headers[codecs.HeaderOrigin], headers[codecs.HeaderRedrive]
 	c := &callback{hand: h, session: h.session, partition: r.Partition, offset: r.Offset}
 	h.Underway++
-	err := h.receive(message{Record: r, headers: headers, session: context.Background(), deferCommit: c.deferCommit})
-	if errors.Is(err, errParked) {
+	err := h.receive(message{Record: r, headers: headers, session: context.Background(), from: c})
+	if errors.As(err, new(parked)) {
 		h.parked = append(h.parked, c)
 		h.Underway-- // until the session ends, when it returns
 		return
@@ -140,7 +155,8 @@ type callback struct {
 	err       error
 }
 
-func (c *callback) deferCommit() func(error) {
+// DeferCommit implements deliverer.
+func (c *callback) DeferCommit() func(error) {
 	c.pending++
 	done := false
 	return func(err error) {
@@ -186,6 +202,7 @@ func (h *Hand) Open(partition int32, d Disk) (*HandLane, error) {
 		return nil, err
 	}
 	l := &HandLane{h, ls, ls.lane}
+	l.lane.direct = h.config.Direct
 	l.lane.foreign = func(_ *lane, from, to int64) { h.config.Foreign(l, from, to) }
 	h.session.lanes[partition] = l.lane
 	return l, store.begin(d)

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"maps"
+	"sync/atomic"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -16,15 +17,38 @@ import (
 )
 
 // refuse makes the broker refuse requests for a topic, with an error that clients try again at, until mend is
-// called. met returns when a request has met it.
+// called. met returns when a request has met it. A producer that has met it is refused for good: the last of what a life sent
+// before it crashed may come to the broker only after mend.
 func (b *bench) refuse(key kmsg.Key, topic string) (met, mend func()) {
-	h := b.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: topic, Err: kerr.NotLeaderForPartition, Count: -1})
+	var mended atomic.Bool
+	gone := map[int64]bool{} // producers; only the cluster uses it
+	h := b.kafka.Cluster().Fault(kfake.Fault{
+		Keys: []kmsg.Key{key}, Topic: topic, Err: kerr.NotLeaderForPartition, Count: -1,
+		When: func(r kmsg.Request) bool {
+			id, produces := producerOf(r)
+			if !mended.Load() && produces {
+				gone[id] = true
+			}
+			return !mended.Load() || gone[id] && produces
+		},
+	})
 	met = func() {
 		if err := h.Wait(within(b.t), 1); err != nil {
 			b.t.Fatalf("nobody asked for %v of %s", key, topic)
 		}
 	}
-	return met, h.Remove
+	return met, func() { mended.Store(true) }
+}
+
+// producerOf is the id of the producer of a request, if it has a batch.
+func producerOf(r kmsg.Request) (id int64, ok bool) {
+	produce, ok := r.(*kmsg.ProduceRequest)
+	if !ok {
+		return 0, false
+	}
+	var batch kmsg.RecordBatch
+	err := batch.ReadFrom(produce.Topics[0].Partitions[0].Records)
+	return batch.ProducerID, err == nil
 }
 
 // runFlawed runs the machine with parts of the protocol off. crash ends it at once: what is not acknowledged is lost.
@@ -194,7 +218,7 @@ func TestAFailureWhileStoppingIsNotCommitted(t *testing.T) {
 func TestABrokerThatForgotATopicIsWaitedOut(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1)
-	b.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: toySink, Err: kerr.UnknownTopicOrPartition, Count: 6})
+	b.kafka.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: toySink, Err: kerr.UnknownTopicOrPartition, Count: 6})
 	g, _ := b.run(toyMachine())
 	b.put(toyLog, "k", receive(1, "out"))
 	b.sink(1)

@@ -9,4 +9,7 @@ type flaws struct {
 	forgetSeen bool // a message that leaves a row's state as it was is not noted in seen
 	noRepair   bool // a record of another owner's stays the last of its key
 	sendInside bool // a promise of the client sends the rows that it lets go
+
+	flushEarly  bool // a store takes to its disk what the disk of the changelog may not have
+	commitEarly bool // the offset behind a message is committed when the message comes
 }

@@ -20,6 +20,10 @@ type Record struct {
 	Value     []byte // nil if the record has no value
 	Origin    []byte // the header origin, nil if there is none
 	Redrive   []byte // the header redrive, nil if there is none
+	// Skipped is set by who folds a log, if a letter says that the partition went on behind the message.
+	Skipped bool
+	// Unreadable says why the broker could not give what stands there, of which there is nothing else; "" if it could.
+	Unreadable string
 }
 
 // Incoming is a record that its machine can take.
@@ -56,7 +60,10 @@ func (u *Unreadable) Error() string { return u.Reason }
 // carry the origin it carries. It does not check that the origin exists.
 func (m Machine[S]) Read(r Record) (Incoming, *Unreadable) {
 	in := Incoming{Partition: r.Partition, Offset: r.Offset, At: r.At, Key: r.Key}
-	if r.Value == nil {
+	switch {
+	case r.Unreadable != "":
+		return in, &Unreadable{Halt: true, Reason: r.Unreadable}
+	case r.Value == nil:
 		return in, &Unreadable{Reason: "the message has no value"}
 	}
 	d, err := m.Decode(r.Value)

@@ -9,15 +9,14 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
-	"stockflow/codecs"
+	"stockflow/journal/files"
 )
 
 // Group runs a machine: it supervises goka processors, one after the other, until it is told to stop.
@@ -28,19 +27,25 @@ type Group struct {
 	logs    []string // the logs whose ends matter: the machine's own and those it hears
 	metrics groupMetrics
 
+	lookEvery  time.Duration // how often it is looked at the progress
+	stallAfter time.Duration
+
 	mu      sync.Mutex // guards what follows
 	current *goka.Processor
 	life    *instance
+	stalled []string      // what Waiting says of messages that nobody takes
 	changed chan struct{} // closed, and replaced, when Waiting may say something else
 }
 
 // Config is what a group needs of its surroundings.
 type Config struct {
-	Conn       broker.Connection
-	Dir        string // for the stores
-	Partitions int32  // of every log and table
+	Conn       broker.Broker
+	Dir        string   // for the stores
+	Files      files.FS // that their files go through; nil: the operating system's
+	Partitions int32    // of every log and table
 	Log        *slog.Logger
 	Metrics    *Metrics
+	Skips      *Skips // of Conn; nil: the group reads for itself which messages are to be skipped
 }
 
 // Back-off between two processors of a group.
@@ -52,35 +57,53 @@ const (
 // patience is how long a stop waits for what is under way before it gives it up, as a crash would.
 const patience = 5 * time.Second
 
+// leaving is how long a group may take to hear that a member leaves.
+const leaving = 2 * time.Second
+
 // NewGroup binds a machine to its group.
 func NewGroup[S any](m Machine[S], c Config) *Group {
 	g := &Group{
 		name:    m.Group,
-		metrics: c.Metrics.of(m.Group),
+		metrics: c.Metrics.of(m.Group), lookEvery: idleCheck, stallAfter: stallAfter,
 		logs:    append([]string{m.Log}, m.Hears...),
 		changed: make(chan struct{}),
 		build: func(i *instance) *goka.GroupGraph {
-			return worker[S]{machine: m, instance: i}.graph()
+			w := worker[S]{machine: m, instance: i}
+			return w.graph()
 		},
 	}
 	g.base = instance{
 		group: m.Group, input: m.Log, table: m.Table, partitions: c.Partitions,
-		conn: c.Conn, dir: c.Dir, log: c.Log.With("group", m.Group), metrics: g.metrics, flaws: builtIn(),
+		conn: c.Conn, dir: c.Dir, files: cmp.Or(c.Files, files.OS()), log: c.Log.With("group", m.Group), metrics: g.metrics, flaws: builtIn(),
+		skips: c.Skips,
+	}
+	if c.Skips == nil {
+		g.base.skips = NewSkips(c.Conn)
 	}
 	return g
 }
 
 // Run processes until ctx ends, which is not an error. An error of the broker or of a processor is waited out; an
-// error that no waiting mends (ErrLogCut) is returned.
+// error that no waiting mends (broker.ErrCut, broker.ErrFenced) is returned.
 func (g *Group) Run(ctx context.Context) error {
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watched, enough := context.WithCancel(ctx)
+	defer enough()
+	watching.Go(func() { g.watchProgress(watched) })
 	backoff := firstBackoff
 	for {
 		began := time.Now()
 		err := g.live(ctx)
 		if ctx.Err() != nil {
+			g.leave()
 			return nil
 		}
-		if errors.Is(err, ErrLogCut) {
+		if errors.Is(err, broker.ErrFenced) { // to leave would be to take the other's place away
+			return err
+		}
+		if errors.Is(err, broker.ErrCut) {
+			g.leave()
 			return err
 		}
 		if time.Since(began) > lastBackoff {
@@ -97,17 +120,29 @@ func (g *Group) Run(ctx context.Context) error {
 	}
 }
 
+// leave tells the group that we don't come back, so that others take our partitions at once.
+func (g *Group) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), leaving)
+	defer cancel()
+	if err := g.base.conn.Leave(ctx, g.name); err != nil {
+		g.base.log.Warn("the group has not heard that this process stops, and waits until its session is over", "error", err)
+	}
+}
+
 // live is one life of the group's processor.
 func (g *Group) live(ctx context.Context) error {
-	client, err := g.base.conn.Client()
+	conn, forget, err := g.base.conn.Keep()
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer forget()
+	if err := broker.CheckCommitted(ctx, conn, map[string]string{g.name: g.base.input}); err != nil { // before it joins
+		return err
+	}
 	life, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	i := g.newInstance(life, client, stop)
-	p, err := goka.NewProcessor(i.conn.Brokers, g.build(i), g.options(i)...)
+	i := g.newInstance(life, conn, stop)
+	p, err := goka.NewProcessor(nil, g.build(i), g.options(i)...)
 	if err != nil {
 		return fmt.Errorf("building the processor of %s: %w", g.name, err)
 	}
@@ -118,7 +153,6 @@ func (g *Group) live(ctx context.Context) error {
 	})
 	defer giveUp()
 	go i.watchIdle(life)
-	go g.watchLag(life, i, kadm.NewClient(client))
 	go func() {
 		_ = p.WaitForReadyContext(life) // its end is seen elsewhere
 		g.change()
@@ -136,26 +170,21 @@ func (i *instance) cause() error {
 	return nil
 }
 
-func (g *Group) newInstance(life context.Context, client *kgo.Client, stop context.CancelCauseFunc) *instance {
+func (g *Group) newInstance(life context.Context, conn broker.Broker, stop context.CancelCauseFunc) *instance {
 	b := &g.base
 	sending, refuse := context.WithCancel(context.Background())
 	return &instance{
 		sending: sending, refuse: refuse,
 		group: b.group, input: b.input, table: b.table, partitions: b.partitions,
-		conn: b.conn, dir: b.dir, eventSource: []byte("/stockflow/" + b.group), log: b.log, metrics: b.metrics, flaws: b.flaws,
-		ends: newEnds(kadm.NewClient(client), g.logs), life: life, stop: stop,
-		lanes: map[int32]*lane{}, halts: map[int32]string{}, changed: g.change,
+		conn: conn, dir: b.dir, files: b.files, eventSource: []byte("/stockflow/" + b.group), log: b.log, metrics: b.metrics, flaws: b.flaws, skips: b.skips,
+		ends: newEnds(conn, g.logs), life: life, stop: stop,
+		lanes: make([]atomic.Pointer[lane], b.partitions), halts: map[int32]string{}, changed: g.change,
 	}
 }
 
 // options are goka's hooks, each of which mends something of it.
 func (g *Group) options(i *instance) []goka.ProcessorOption {
 	name := "stockflow-" + g.name
-	config := func() *sarama.Config { return i.conn.Sarama(name) } // one for each client: goka writes into it
-	grouping := config()
-	grouping.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{goka.CopartitioningStrategy}
-	topics := goka.NewTopicManagerConfig()
-	topics.NoCreate = true
 	logger := gokaLog{i.log}
 	return []goka.ProcessorOption{
 		goka.WithLogger(logger),
@@ -163,13 +192,13 @@ func (g *Group) options(i *instance) []goka.ProcessorOption {
 		goka.WithHasher(broker.NewHasher()),
 		goka.WithNilHandling(goka.NilProcess), // a message without value is poison, and is said to be
 		goka.WithPartitionChannelSize(256),
-		goka.WithConsumerSaramaBuilder(goka.SaramaConsumerBuilderWithConfig(config())),
-		goka.WithTopicManagerBuilder(goka.TopicManagerBuilderWithConfig(config(), topics)),
+		goka.WithConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) { return i.conn.Consumer(name) }),
+		goka.WithTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return i.conn.TopicOffsets(name) }),
 		goka.WithStorageBuilder(i.buildStorage),
 		goka.WithUpdateCallback(i.update),
 		goka.WithProducerBuilder(i.buildProducer),
-		goka.WithConsumerGroupBuilder(func(brokers []string, group, clientID string) (sarama.ConsumerGroup, error) {
-			inner, err := goka.ConsumerGroupBuilderWithConfig(grouping)(brokers, group, clientID)
+		goka.WithConsumerGroupBuilder(func(_ []string, group, _ string) (sarama.ConsumerGroup, error) {
+			inner, err := i.conn.ConsumerGroup(name, group)
 			return consumerGroup{inner, i}, err
 		}),
 	}
@@ -207,15 +236,16 @@ func (g *Group) WaitReady(ctx context.Context) error {
 	}
 }
 
-// Waiting says what keeps the group from working, one line each; none when all its partitions here are at work.
+// Waiting says what keeps the group from working, one line each; none when all its partitions here are at work, and messages
+// that wait are taken, here or by the members that hold the other partitions.
 func (g *Group) Waiting() []string {
 	g.mu.Lock()
-	p, life := g.current, g.life
+	p, life, stalled := g.current, g.life, g.stalled
 	g.mu.Unlock()
 	if p == nil || !p.Recovered() {
 		return []string{fmt.Sprintf("group %s is recovering %s", g.name, g.base.table)}
 	}
-	return life.halted()
+	return append(life.halted(), stalled...)
 }
 
 // halt notes that a partition has stopped.
@@ -228,6 +258,15 @@ func (i *instance) halt(r Record, reason string) {
 	i.halts[r.Partition] = fmt.Sprintf("%s/%d has stopped at offset %d: %s", i.input, r.Partition, r.Offset, reason)
 }
 
+// resume notes that a partition goes on.
+func (i *instance) resume(partition int32) {
+	i.metrics.all.halted.WithLabelValues(i.group, strconv.Itoa(int(partition))).Set(0)
+	defer i.changed()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.halts, partition)
+}
+
 func (i *instance) halted() []string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -237,44 +276,6 @@ func (i *instance) halted() []string {
 	}
 	slices.Sort(lines)
 	return lines
-}
-
-// watchLag keeps the lag metrics until ctx ends.
-func (g *Group) watchLag(ctx context.Context, i *instance, admin *kadm.Client) {
-	tick := time.NewTicker(idleCheck)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		lags, err := admin.Lag(ctx, g.name)
-		if err != nil {
-			continue
-		}
-		behind := float64(lags[g.name].Lag.Total())
-		g.metrics.all.lag.WithLabelValues(g.name).Set(behind)
-		g.metrics.all.lagTime.WithLabelValues(g.name).Set(i.oldest(lags[g.name].Lag))
-	}
-}
-
-// oldest returns how many seconds ago the log took in the message that a partition of this instance is at, of those
-// that are behind; the largest of them.
-func (i *instance) oldest(lags kadm.GroupLag) float64 {
-	var age time.Duration
-	for _, l := range i.owned() {
-		if lag, ok := lags.Lookup(i.input, l.partition); ok && lag.Lag > 0 {
-			if at := l.reached(); at > 0 {
-				age = max(age, time.Since(time.UnixMilli(at)))
-			}
-		}
-	}
-	return age.Seconds()
-}
-
-func sortHeaders(h []codecs.Header) {
-	slices.SortFunc(h, func(a, b codecs.Header) int { return cmp.Compare(a.Key, b.Key) })
 }
 
 // gokaLog shows goka's talk at debug level: whatever of it matters comes as an error too.

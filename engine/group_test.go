@@ -2,10 +2,13 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
@@ -153,16 +156,19 @@ func TestAPanicStopsThePartitionByName(t *testing.T) {
 	waitFor(t, g, toyLog+"/0 has stopped at offset 0: the machine panicked")
 }
 
-// waitFor waits until a group says that it waits for something that begins like this.
-func waitFor(t *testing.T, g *Group, text string) {
+// waitFor waits until a group says that it waits for something that begins like this, and has more in it.
+func waitFor(t *testing.T, g *Group, text string, more ...string) {
 	t.Helper()
+	meant := func(line string) bool {
+		return strings.HasPrefix(line, text) && !slices.ContainsFunc(more, func(m string) bool { return !strings.Contains(line, m) })
+	}
 	ctx := within(t)
 	for {
 		g.mu.Lock()
 		changed := g.changed
 		g.mu.Unlock()
 		for _, line := range g.Waiting() {
-			if strings.HasPrefix(line, text) {
+			if meant(line) {
 				return
 			}
 		}
@@ -171,5 +177,28 @@ func waitFor(t *testing.T, g *Group, text string) {
 		case <-ctx.Done():
 			t.Fatalf("the group never said %q, but %q", text, g.Waiting())
 		}
+	}
+}
+
+// A log that is shorter than what the group has committed of it ends the group before it is a member: what is written to the
+// log next would never be met.
+func TestALogShorterThanWhatIsCommittedEndsTheGroup(t *testing.T) {
+	b := newBench(t, 2)
+	b.put(toyLog, "k", receive(1, ""))
+	at := broker.TopicPartition{Topic: toyLog, Partition: 1}
+	if err := b.conn.Commit(t.Context(), "toy", map[broker.TopicPartition]int64{at: 9}); err != nil {
+		t.Fatal(err)
+	}
+	g := NewGroup(toyMachine(), Config{
+		Conn: b.conn, Dir: b.dir, Partitions: b.partitions, Log: quiet(), Metrics: NewMetrics(prometheus.NewRegistry()),
+	})
+	done := make(chan error, 1)
+	go func() { done <- g.Run(t.Context()) }()
+	err := arrive(t, done, "end of the group")
+	if !errors.Is(err, broker.ErrCut) || !strings.Contains(err.Error(), "has committed offset 9 of "+at.String()) {
+		t.Errorf("the group ended with %v", err)
+	}
+	if members, err := b.conn.Members(t.Context(), "toy"); err != nil || len(members) > 0 {
+		t.Errorf("the members are %q, %v", members, err)
 	}
 }

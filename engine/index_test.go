@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/syndtr/goleveldb/leveldb"
 	"github.com/syndtr/goleveldb/leveldb/util"
 )
 
@@ -148,7 +147,7 @@ func TestARowThatIsHeldIsNotLookedFor(t *testing.T) {
 	s := indexedStore(t, filepath.Join(t.TempDir(), "0"), wordsHeld)
 	must(t, s.Set("k", []byte("red big")))
 	must(t, s.flush())
-	must(t, s.db.(*leveldb.DB).Delete([]byte(rowPrefix+"k"), nil))
+	must(t, s.db.(*DB).Delete([]byte(rowPrefix+"k"), nil))
 	if got := find(t, s, "red", "", ""); got != "k=red big" {
 		t.Errorf("found is %q", got)
 	}

@@ -8,12 +8,15 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/storage"
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/journal"
+	"stockflow/journal/files"
 )
 
 // instance is one life of a group's goka processor in this process: from its building to its end, by a stop or by
@@ -21,24 +24,29 @@ import (
 type instance struct {
 	group, input, table string
 	partitions          int32
-	conn                broker.Connection
+	conn                broker.Broker
 	dir                 string // where the stores are, one a partition
+	files               files.FS
 	eventSource         []byte // of what the group sends, as a CloudEvent says it
 	log                 *slog.Logger
 	metrics             groupMetrics
 	flaws               flaws
 	mostTaken           int // of its lanes; 0 for maxTaken
 	ends                *ends
+	skips               *Skips
 	life                context.Context         // ends with the processor
 	stop                context.CancelCauseFunc // ends the processor
 	sending             context.Context         // ends at the first error
 	refuse              context.CancelFunc      // ends it
 	changed             func()                  // is called when a partition is at work, or has stopped
 
+	// lanes are by partition, nil for those that aren't owned or recovered here, and failure is the first error. They are
+	// read for every message, and written under mu.
+	lanes   []atomic.Pointer[lane]
+	failure atomic.Pointer[error]
+
 	mu       sync.Mutex // guards what follows
-	lanes    map[int32]*lane
 	producer *producer
-	failure  error
 	halts    map[int32]string // partition to reason
 	repairs  sync.WaitGroup
 }
@@ -48,18 +56,16 @@ var errEnded = errors.New("the processor has ended")
 
 // lane returns the lane of a partition that this instance owns or recovers.
 func (i *instance) lane(partition int32) *lane {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.lanes[partition]
+	return i.lanes[partition].Load()
 }
 
 // owned returns the lanes there are.
 func (i *instance) owned() []*lane {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	lanes := make([]*lane, 0, len(i.lanes))
-	for _, l := range i.lanes {
-		lanes = append(lanes, l)
+	var lanes []*lane
+	for p := range i.lanes {
+		if l := i.lanes[p].Load(); l != nil {
+			lanes = append(lanes, l)
+		}
 	}
 	return lanes
 }
@@ -68,10 +74,7 @@ func (i *instance) owned() []*lane {
 // a prefix of what was to be sent there.
 func (i *instance) fail(err error) {
 	i.mu.Lock()
-	first := i.failure == nil
-	if first {
-		i.failure = err
-	}
+	first := i.failure.CompareAndSwap(nil, &err)
 	i.mu.Unlock()
 	if !first {
 		return
@@ -85,18 +88,37 @@ func (i *instance) fail(err error) {
 
 // failed returns the first error, nil if there was none.
 func (i *instance) failed() error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.failure
+	if first := i.failure.Load(); first != nil {
+		return *first
+	}
+	return nil
 }
 
 // buildStorage is goka's storage builder: the beginning of a lane.
 func (i *instance) buildStorage(table string, partition int32) (storage.Storage, error) {
-	s, err := i.begin(partition, NewStore(filepath.Join(i.dir, table, strconv.Itoa(int(partition))), i.log.Warn))
+	store := NewStore(filepath.Join(i.dir, table, strconv.Itoa(int(partition))), i.log.Warn)
+	store.Files(i.files)
+	if !i.flaws.flushEarly {
+		store.sync = func() error { return i.conn.Sync(context.Background()) }
+	}
+	store.Within(EndWithin(i.conn, table, partition))
+	s, err := i.begin(partition, store)
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// EndWithin returns what asks where a changelog of the journal ends, for [Store.Within]. On Kafka it is nil: a changelog that is
+// shorter than it was has lost something, and that is for an operator to know.
+func EndWithin(conn broker.Broker, table string, partition int32) func() (int64, error) {
+	if _, local := conn.(interface{ Journal() *journal.Journal }); !local {
+		return nil
+	}
+	return func() (int64, error) {
+		ends, err := conn.Ends(context.Background(), table)
+		return ends[broker.TopicPartition{Topic: table, Partition: partition}], err
+	}
 }
 
 // begin begins a lane.
@@ -110,10 +132,13 @@ func (i *instance) begin(partition int32, store *Store) (*laneStore, error) {
 	l.flaws, store.early = i.flaws, i.flaws.storeEarly
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.failure != nil {
-		return nil, i.failure
+	if err := i.failed(); err != nil {
+		return nil, err
 	}
-	i.lanes[partition] = l
+	if int(partition) >= len(i.lanes) {
+		return nil, fmt.Errorf("%s has a partition %d, and the logs have %d partitions", i.table, partition, len(i.lanes))
+	}
+	i.lanes[partition].Store(l)
 	return &laneStore{Store: store, lane: l, instance: i}, nil
 }
 
@@ -154,9 +179,14 @@ func (s *laneStore) Open() error {
 
 // MarkRecovered makes the lane an owner, and starts it.
 func (s *laneStore) MarkRecovered() error {
+	if err := s.instance.skips.read(s.instance.life, s.lane.partition); err != nil {
+		s.instance.fail(err)
+		return err
+	}
 	if err := s.own(); err != nil {
 		return err
 	}
+	s.lane.direct = true
 	go s.lane.run()
 	return nil
 }
@@ -184,10 +214,9 @@ func (s *laneStore) Close() error {
 func (i *instance) leave(l *lane) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.lanes[l.partition] != l {
+	if !i.lanes[l.partition].CompareAndSwap(l, nil) {
 		return
 	}
-	delete(i.lanes, l.partition)
 	if _, halted := i.halts[l.partition]; halted {
 		delete(i.halts, l.partition)
 		i.metrics.all.halted.WithLabelValues(i.group, strconv.Itoa(int(l.partition))).Set(0)
@@ -205,7 +234,7 @@ func (i *instance) checkChangelog(l *lane) error {
 		return err
 	}
 	if end := ends[source{i.table, l.partition}]; offset >= end {
-		return fmt.Errorf("%w: the store of %s/%d has taken in offset %d of it, and it ends at %d", ErrLogCut, i.table, l.partition, offset, end)
+		return fmt.Errorf("%w: the store of %s/%d has taken in offset %d of it, and it ends at %d", broker.ErrCut, i.table, l.partition, offset, end)
 	}
 	return nil
 }
@@ -213,7 +242,7 @@ func (i *instance) checkChangelog(l *lane) error {
 // checkReach refuses logs that are shorter than what was taken from them.
 func (i *instance) checkReach(l *lane) error {
 	err := i.checkClaims(l)
-	if !errors.Is(err, ErrLogCut) {
+	if !errors.Is(err, broker.ErrCut) {
 		return err
 	}
 	if err := l.claims(); err != nil {
@@ -236,7 +265,7 @@ func (i *instance) checkClaims(l *lane) error {
 			return err
 		}
 		if !ok {
-			return fmt.Errorf("%w: a row of %s/%d took in offset %d of %s/%d, which ends before it", ErrLogCut, i.table, l.partition, offset, s.log, s.partition)
+			return fmt.Errorf("%w: a row of %s/%d took in offset %d of %s/%d, which ends before it", broker.ErrCut, i.table, l.partition, offset, s.log, s.partition)
 		}
 	}
 	return nil

@@ -34,6 +34,9 @@ const BeyondEnd = "the log ends before it"
 // Admit says what becomes of a record, as far as that can be told without its row: the Verdict is zero when it is the
 // row's to say. reaches tells whether a log reaches beyond an origin. The error is that of reaches.
 func (m Machine[S]) Admit(r Record, partitions int32, reaches func(codecs.Origin) (bool, error)) (Incoming, Ruling, error) {
+	if r.Skipped {
+		return Incoming{Partition: r.Partition, Offset: r.Offset, At: r.At, Key: r.Key}, Ruling{Verdict: Letter, Reason: SkippedReason}, nil
+	}
 	in, unreadable := m.Read(r)
 	if unreadable != nil {
 		verdict := Letter

@@ -17,6 +17,11 @@ type lane struct {
 	// promise, which would freeze the client.
 	send func(*lane, *held)
 
+	// sending is held from the taking of rows to their being sent, so that they are sent in the order of the queue. It comes before mu.
+	sending sync.Mutex
+	// direct has rows that need not wait sent by who holds them, with no other goroutine between.
+	direct bool
+
 	// folding is held from the reading of a row to its setting, and while a row of somebody else's is met. Who holds it
 	// may wait for room, so no promise takes it. It comes before mu, and mu before the store's.
 	folding sync.Mutex
@@ -50,19 +55,6 @@ const maxQueue = 10_000
 // that waits.
 const maxTaken = 256 << 10
 
-// held is a row on its way into the changelog.
-type held struct {
-	key   string
-	set   *row // the store's, nil when the changelog has had the row before
-	value []byte
-	taken []byte        // the header taken: what went into the row, over all rows that it replaced
-	need  int64         // the sequence number that the outputs must have reached
-	done  []func(error) // told when the changelog has the row, or why it has not
-	gone  bool          // a newer row of the key has taken its place
-	// outdated is set when a newer row was adopted while this one was on its way. Guarded by lane.mu.
-	outdated bool
-}
-
 func newLane(partition int32, store *Store) *lane {
 	l := &lane{
 		partition: partition, store: store, waiting: map[string]*held{}, open: map[int64]func(error){}, sent: map[*held]bool{},
@@ -86,12 +78,22 @@ func (l *lane) deliver(offset, at int64) bool {
 	return true
 }
 
-// reached returns the LogAppendTime of the last message that came, or of the one that the lane has halted at; 0 if
-// none has come.
+// reached returns the LogAppendTime of the message that the lane is at: the last that came, or the one that it has halted at.
+// It is 0 while all that came is done.
 func (l *lane) reached() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.input.end() == l.input.next {
+		return 0
+	}
 	return l.at
+}
+
+// hasHalted reports whether the lane takes no message any more.
+func (l *lane) hasHalted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.halted != noOffset
 }
 
 // done notes that all effects of a message are acknowledged. It returns the offset to mark, that of the first
@@ -118,6 +120,15 @@ func (l *lane) halt(offset int64) {
 	}
 }
 
+// resume ends a halt at a message, which is done next.
+func (l *lane) resume(offset int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.halted == offset {
+		l.halted = noOffset
+	}
+}
+
 // emit notes an output that is about to be sent and returns its sequence number. done is told when the output is
 // acknowledged, or why it is not; it is nil where a row follows, whose acknowledgement says so too.
 func (l *lane) emit(done func(error)) (int64, error) {
@@ -139,7 +150,9 @@ func (l *lane) emitted(seq int64) {
 	l.mu.Lock()
 	l.outputs.finish(seq)
 	done := l.open[seq]
-	delete(l.open, seq)
+	if done != nil {
+		delete(l.open, seq)
+	}
 	if l.ready() {
 		l.wake.Broadcast()
 	}
@@ -163,11 +176,32 @@ func (l *lane) ready() bool {
 // newer one's acknowledgement counts for both, and so does what went into it. It blocks while too many wait.
 func (l *lane) hold(h *held) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	for len(l.queue) >= maxQueue && l.err == nil {
 		l.wake.Wait()
 	}
-	return l.enqueue(h)
+	if l.err == nil && l.idle() && l.sending.TryLock() {
+		defer l.sending.Unlock()
+		l.sent[h] = true
+		l.mu.Unlock()
+		l.send(l, h)
+		return nil
+	}
+	err := l.enqueue(h)
+	ready := l.ready()
+	if ready && !l.direct {
+		l.wake.Broadcast()
+	}
+	l.mu.Unlock()
+	if ready && l.direct {
+		l.sendReady()
+	}
+	return err
+}
+
+// idle reports whether a row that is held now would be the first of the queue and might go at once, by who holds it. The
+// caller holds mu.
+func (l *lane) idle() bool {
+	return l.direct && len(l.queue) == 0 && l.outputs.end() == l.outputs.next
 }
 
 // enqueue is hold without waiting for room. The caller holds mu.
@@ -176,8 +210,8 @@ func (l *lane) enqueue(h *held) error {
 		return l.err
 	}
 	if old := l.waiting[h.key]; old != nil && len(old.taken)+len(h.taken) <= l.mostTaken {
-		old.gone = true
-		h.done = append(old.done, h.done...)
+		old.by = h
+		h.done, old.done = append(old.done, h.done...), nil
 		h.taken = append(old.taken, h.taken...)
 	}
 	h.need = l.outputs.next
@@ -186,18 +220,22 @@ func (l *lane) enqueue(h *held) error {
 	}
 	l.waiting[h.key] = h
 	l.queue = append(l.queue, h)
-	if l.ready() {
-		l.wake.Broadcast()
-	}
 	return nil
 }
 
 // run sends rows as their outputs are acknowledged, until the lane is closed.
 func (l *lane) run() {
 	for l.await() {
-		for _, h := range l.take() {
-			l.send(l, h)
-		}
+		l.sendReady()
+	}
+}
+
+// sendReady sends the rows that may go.
+func (l *lane) sendReady() {
+	l.sending.Lock()
+	defer l.sending.Unlock()
+	for _, h := range l.take() {
+		l.send(l, h)
 	}
 }
 
@@ -216,7 +254,7 @@ func (l *lane) take() (ready []*held) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for ; l.ready(); l.queue = l.queue[1:] {
-		if h := l.queue[0]; !h.gone {
+		if h := l.queue[0]; h.by == nil {
 			if l.waiting[h.key] == h { // and not a newer one that did not take its place, for its header
 				delete(l.waiting, h.key)
 			}
@@ -235,6 +273,7 @@ func (l *lane) acknowledged(h *held, offset int64) {
 	from := l.next
 	l.next = offset + 1
 	delete(l.sent, h)
+	done := h.settle(nil)
 	if from < offset {
 		l.store.Pin()
 	}
@@ -247,7 +286,9 @@ func (l *lane) acknowledged(h *held, offset int64) {
 	if from < offset {
 		l.foreign(l, from, offset)
 	}
-	h.resolve(nil)
+	for _, done := range done {
+		done(nil)
+	}
 }
 
 // moved takes notice that the changelog ends at end though nothing of ours is on its way there.
@@ -282,12 +323,10 @@ func (l *lane) fail(err error) {
 		done(err)
 	}
 	for h := range sent {
-		h.resolve(err)
+		l.resolve(h, err)
 	}
 	for _, h := range queue {
-		if !h.gone {
-			h.resolve(err)
-		}
+		l.resolve(h, err) // those that were replaced have nobody to tell
 	}
 }
 
@@ -304,10 +343,4 @@ func (l *lane) close() {
 	defer l.mu.Unlock()
 	l.closed = true
 	l.wake.Broadcast()
-}
-
-func (h *held) resolve(err error) {
-	for _, done := range h.done {
-		done(err)
-	}
 }

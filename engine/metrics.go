@@ -39,8 +39,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		recovered: counter("stockflow_recovered_records_total", "Changelog records read while recovering."),
 		restarts:  counter("stockflow_processor_restarts_total", "Processors that ended with an error and were built anew."),
 		halted:    gauge("stockflow_partition_halted", "1 for a partition that has stopped at a message this program can't take.", "partition"),
-		lag:       gauge("stockflow_lag_records", "Messages in the group's log that are not committed yet."),
-		lagTime:   gauge("stockflow_lag_seconds", "Age of the message that the furthest behind of this process's partitions is at, 0 if none is behind."),
+		lag:       gauge("stockflow_lag_records", "Messages in the group's log that are not committed yet, with those of open transactions."),
+		lagTime:   gauge("stockflow_lag_seconds", "Age of the oldest message in the group's log that isn't taken, 0 if none waits."),
 	}
 }
 

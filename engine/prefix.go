@@ -31,6 +31,9 @@ func (p *prefix) finish(id int64) {
 	for n < len(p.open) && p.open[n].finished {
 		n++
 	}
+	if n == len(p.open) {
+		n, p.open = 0, p.open[:0] // whose memory serves those that begin next
+	}
 	p.open = p.open[n:]
 }
 

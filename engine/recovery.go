@@ -1,17 +1,12 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"stockflow/codecs"
 )
-
-// ErrLogCut says that a log is shorter than what its rows have taken in: it was cut, or deleted and made again.
-// Going on would drop new messages as repeats, so it is refused.
-var ErrLogCut = errors.New("a log is shorter than what was taken from it")
 
 // recovery is what a lane learns while the changelog is read. It belongs to the goroutine that reads, until owned.
 type recovery struct {

@@ -2,10 +2,7 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -13,13 +10,13 @@ import (
 	"stockflow/codecs"
 )
 
-// MostRedriven is how many letters may be sent again together. A row remembers the ids of the last 100, so what was
-// sent and, by a crash, not noted is among them when it is sent again.
+// MostRedriven is how many letters may be sent again between two looks at which of them were. A row remembers the ids of
+// the last 100, so what two senders send at once, and what one sent and, by a crash, did not note, is among them.
 const MostRedriven = maxRedriven / 2
 
-// Redriver sends dead letters again. It is for one goroutine.
+// Redriver sends dead letters again. Its methods may be called at once.
 type Redriver struct {
-	client     *kgo.Client
+	writer     broker.Writer
 	partitions int32
 }
 
@@ -31,47 +28,36 @@ type Redrive struct {
 	Repaired []byte
 }
 
-// redrivePatience is how long a message that was not sent yet may wait for its log.
-const redrivePatience = 30 * time.Second
-
 // NewRedriver returns a redriver for logs with so many partitions.
-func NewRedriver(conn broker.Connection, partitions int32) (*Redriver, error) {
-	client, err := conn.Client(append(producerOptions(broker.LargestMessage),
-		kgo.ProducerBatchMaxBytes(broker.LargestMessage), kgo.RecordDeliveryTimeout(redrivePatience))...)
+func NewRedriver(conn broker.Broker, partitions int32) (*Redriver, error) {
+	writer, err := conn.Writer()
 	if err != nil {
 		return nil, err
 	}
-	return &Redriver{client, partitions}, nil
+	return &Redriver{writer, partitions}, nil
 }
 
-// Send sends letters to the logs they come from, in their order, to the partitions of their keys, and notes in the
-// dead letters what the logs have acknowledged. sent says of each whether it was. A letter that is sent and not noted, by a
-// crash in between, is sent again by whoever finds it unnoted: it has the same id then, and counts once.
-func (r *Redriver) Send(ctx context.Context, letters []Redrive) (sent []bool, err error) {
-	records := make([]*kgo.Record, len(letters))
-	for i, l := range letters {
-		records[i] = l.record(r.partitions)
+// Redriver returns a redriver that writes as e does, and ends with e.
+func (e *Emitter) Redriver() *Redriver { return &Redriver{e.writer, e.partitions} }
+
+// Send sends a letter to the log it comes from, to the partition of its key, and notes in the dead letters where it is. Its
+// errors are those of Emitter.Emit, and ErrUnknown when the letter was sent and not noted: whoever finds it unnoted
+// sends it again, with the same id, and it counts once.
+func (r *Redriver) Send(ctx context.Context, l Redrive) (Position, error) {
+	record := l.record(r.partitions)
+	if err := r.writer.Write(ctx, record); err != nil {
+		return Position{}, fmt.Errorf("sending %s again: %w", nameOf(l.Letter), err)
 	}
-	sent = make([]bool, len(letters))
-	var errs []error
-	var notes []*kgo.Record
-	for _, result := range r.client.ProduceSync(ctx, records...) {
-		i := slices.Index(records, result.Record) // the results come in the order of the answers
-		if result.Err != nil {
-			errs = append(errs, fmt.Errorf("sending %s again: %w", nameOf(letters[i].Letter), result.Err))
-			continue
-		}
-		sent[i] = true
-		notes = append(notes, letters[i].note(result.Record))
+	// If the process dies here, the letter is in its log and its note is not.
+	at := Position{Partition: record.Partition, Offset: record.Offset}
+	if err := r.writer.Write(ctx, l.note(at)); err != nil {
+		return at, fmt.Errorf("noting in %s that %s was sent again: %w: %v", Letters, nameOf(l.Letter), ErrUnknown, err) //nolint:errorlint // that the note was not sent doesn't mean that the letter wasn't
 	}
-	if err := r.client.ProduceSync(ctx, notes...).FirstErr(); err != nil {
-		errs = append(errs, fmt.Errorf("noting in %s what was sent again: %w", Letters, err))
-	}
-	return sent, errors.Join(errs...)
+	return at, nil
 }
 
 // Close ends the connections.
-func (r *Redriver) Close() { r.client.Close() }
+func (r *Redriver) Close() { r.writer.Close() }
 
 // record is the message that l becomes: what was not the message's own, but told where it stood, stays behind.
 func (l Redrive) record(partitions int32) *kgo.Record {
@@ -107,7 +93,7 @@ func (l Redrive) value() []byte {
 }
 
 // note is what says that l was sent again, on the partition that its letter is on.
-func (l Redrive) note(at *kgo.Record) *kgo.Record {
+func (l Redrive) note(at Position) *kgo.Record {
 	value := codecs.EncodeDeadLetter(codecs.DeadLetter{
 		Topic: l.Letter.Topic, Partition: l.Letter.Partition, Offset: l.Letter.Offset, At: l.Letter.At, Key: l.Letter.Key,
 		Redrive: &codecs.Redrive{

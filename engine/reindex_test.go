@@ -169,7 +169,7 @@ func TestADamagedIndexIsNotAnsweredFrom(t *testing.T) {
 func TestAStoreThatDidNotOpenCanBeOpenedLater(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "0")
 	s := indexedStore(t, dir, words)
-	must(t, s.db.(*leveldb.DB).Put([]byte(offsetKey), []byte("no number"), nil))
+	must(t, s.db.(*DB).Put([]byte(offsetKey), []byte("no number"), nil))
 	must(t, s.Close())
 
 	s = NewStore(dir, func(string, ...any) {})

@@ -7,12 +7,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"stockflow/broker"
 	"stockflow/codecs"
 )
 
 // idleCheck is how often an idle partition's changelog is looked at for records of others.
-const idleCheck = 2 * time.Second
+const idleCheck = 5 * time.Second
 
 // repair writes the row of key again, as the last record of the key in the changelog is an older one. The store
 // stays pinned by the caller until the changelog has it.
@@ -36,7 +35,9 @@ func (l *lane) again(key string) error {
 	if err != nil {
 		return err
 	}
-	return l.enqueue(&held{key: key, set: l.store.current(key), value: value, done: []func(error){l.unpin}})
+	err = l.enqueue(&held{key: key, set: l.store.current(key), value: value, done: []func(error){l.unpin}})
+	l.wake.Broadcast()
+	return err
 }
 
 // adopt makes a row of somebody else's ours, which is older or not there. If it is older, it may lie behind theirs in the
@@ -101,7 +102,7 @@ func (l *lane) meet(key string, value []byte) error {
 // readForeign reads the changelog records [from, to) of a lane, and unpins its store when they are dealt with.
 func (i *instance) readForeign(ctx context.Context, l *lane, from, to int64) error {
 	i.log.Warn("records in the changelog that another instance wrote", "topic", i.table, "partition", l.partition, "offset", from, "records", to-from)
-	err := broker.Read(ctx, i.conn, i.table, l.partition, from, to, func(r *kgo.Record) error {
+	err := i.conn.Read(ctx, i.table, l.partition, from, to, func(r *kgo.Record) error {
 		i.metrics.foreign.Inc()
 		return l.meet(string(r.Key), r.Value)
 	})

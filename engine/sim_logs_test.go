@@ -13,8 +13,8 @@ import (
 )
 
 // The broker of the simulation, and franz-go's client. A record that is appended is at first the leader's alone: it can
-// be lost, and nobody sees it. Once it is replicated (or, on the embedded broker, synced) it is there for good, can be
-// read, and can be acknowledged.
+// be lost, and nobody sees it. Once it is replicated it is there for good, can be read, and can
+// be acknowledged.
 
 // stored is a record in a partition.
 type stored struct {

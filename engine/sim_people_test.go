@@ -25,8 +25,9 @@ type people struct {
 	w       *world
 	budget  int // of what they do
 	placed  []order.Placed
-	letters []codecs.DeadLetter // as they came to be
-	packed  []string            // orders whose parcel is to leave
+	letters []codecs.DeadLetter  // as they came to be
+	packed  []string             // orders whose parcel is to leave
+	send    func(*shelf, stored) // is given what they write, in place of the log; nil in the simulation
 }
 
 // act does something.
@@ -59,7 +60,7 @@ func (p *people) act() bool {
 		p.lie()
 	case n < 96:
 		p.redrive()
-	default:
+	case p.send == nil: // a journal has no gaps
 		s := w.shelf(processors.Logs[w.rnd.IntN(4)], w.rnd.Int32N(w.shape.partitions))
 		w.put(s, stored{marker: true, by: outside})
 		w.note("%s/%d has a gap at offset %d", s.topic, s.partition, len(s.records)-1)
@@ -162,6 +163,10 @@ func (p *people) write(log, key string, value []byte, partition int32, more ...h
 }
 
 func (p *people) append(s *shelf, r stored) {
+	if p.send != nil {
+		p.send(s, r)
+		return
+	}
 	offset := p.w.put(s, r)
 	p.w.note("%s/%d takes %s from outside at offset %d", s.topic, s.partition, p.w.describe(s, r), offset)
 }

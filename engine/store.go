@@ -9,6 +9,8 @@ import (
 
 	"github.com/lovoo/goka/storage"
 	"github.com/syndtr/goleveldb/leveldb"
+
+	"stockflow/journal/files"
 )
 
 // Store keeps the rows of one partition of a table. On disk it holds exactly a prefix of the changelog, with the
@@ -19,8 +21,13 @@ import (
 // it an owner's: what is Set waits in memory until acknowledged. Safe for concurrent use.
 type Store struct {
 	dir   string
+	files files.FS
 	log   func(msg string, args ...any)
 	index Index // see there; the zero Index is none
+	// sync returns when all that the changelog has acknowledged is on its disk. Nothing goes to the store's disk before that.
+	sync func() error
+	// within returns where the changelog ends; nil if the store isn't held against that
+	within func() (int64, error)
 
 	mu       sync.Mutex // guards what follows, up to flushing
 	owned    bool
@@ -29,12 +36,13 @@ type Store struct {
 	bytes    int               // of pending, roughly
 	offset   int64             // of the last acknowledged record
 	pins     int               // the offset on disk does not move while there are any
-	flushing map[string][]byte // being written to disk
+	flushing map[string][]byte // being written to disk; an owner keeps the last batch, which has the rows that it soon reads again
 	failed   error             // the first error of the disk
 
 	write sync.Mutex // held while a batch is written, so that batches reach the disk in order
 	db    disk
-	kick  chan struct{}
+	begun chan struct{} // has a token when the first row is pending
+	full  chan struct{} // has a token when so many are that they don't wait any longer
 	stop  chan struct{}
 	loop  sync.WaitGroup
 
@@ -50,11 +58,11 @@ type row struct {
 	value []byte
 }
 
-// Rows go to disk in batches of so many, or so many bytes, or after so long.
+// Rows go to disk in batches of so many, or so many bytes, or after so long. A row that changes often goes there once.
 const (
-	batchRows  = 512
+	batchRows  = 4096
 	batchBytes = 1 << 20
-	batchAge   = 200 * time.Millisecond
+	batchAge   = 3 * time.Second
 )
 
 const (
@@ -67,20 +75,30 @@ const (
 // NewStore returns a store in dir, which Open creates. log is called with what an operator should know.
 func NewStore(dir string, log func(msg string, args ...any)) *Store {
 	return &Store{
-		dir: dir, log: log,
+		dir: dir, files: files.OS(), log: log, sync: func() error { return nil },
 		dirty: map[string]*row{}, pending: map[string][]byte{},
 		offset: noOffset,
-		kick:   make(chan struct{}, 1), stop: make(chan struct{}),
+		begun:  make(chan struct{}, 1), full: make(chan struct{}, 1), stop: make(chan struct{}),
 		onError: func(error) {},
 	}
 }
+
+// Files has the store's files go through a layer. It is to be called before Open.
+func (s *Store) Files(fsys files.FS) { s.files = fsys }
+
+// Within has Open hold the store against the end of its changelog: one that has taken in more is of another history, as after
+// an older copy of the logs was put in the place of newer ones. It is set aside. It is to be called before Open.
+func (s *Store) Within(end func() (int64, error)) { s.within = end }
 
 // Open opens the directory. One that is damaged is set aside under another name and a new one is begun: the
 // changelog has all of it.
 func (s *Store) Open() error {
 	err := s.open()
-	if err != nil && isMarked(s.dir) { // what was read first is damaged already
+	if err != nil && isMarked(s.files, s.dir) { // what was read first is damaged already
 		err = s.open()
+	}
+	if err == nil && s.within != nil {
+		err = s.setAsideBeyond()
 	}
 	if err != nil {
 		return err
@@ -99,6 +117,22 @@ func (s *Store) open() error {
 		return errors.Join(err, db.Close())
 	}
 	return nil
+}
+
+// setAsideBeyond sets the store aside if it has more than its changelog.
+func (s *Store) setAsideBeyond() error {
+	end, err := s.within()
+	if err != nil || s.offset < end {
+		return err
+	}
+	beyond := fmt.Errorf("it has taken in offset %d of a changelog that ends at %d", s.offset, end)
+	if err := s.db.Close(); err != nil {
+		return err
+	}
+	if err := setAside(s.files, s.dir, refill, s.log, beyond); err != nil {
+		return err
+	}
+	return s.open()
 }
 
 // begin reads the offset from the disk, and makes the index right before anyone reads it.
@@ -143,15 +177,16 @@ func (s *Store) Get(key string) ([]byte, error) {
 		s.mu.Unlock()
 		return r.value, nil
 	}
-	for _, rows := range []map[string][]byte{s.pending, s.flushing} {
-		if v, ok := rows[key]; ok {
-			s.mu.Unlock()
-			return v, nil
-		}
+	v, ok := s.pending[key]
+	if !ok {
+		v, ok = s.flushing[key]
 	}
 	s.mu.Unlock()
+	if ok {
+		return v, nil
+	}
 	v, err := s.db.Get([]byte(rowPrefix+key), nil)
-	if errors.Is(err, leveldb.ErrNotFound) {
+	if err == leveldb.ErrNotFound { //nolint:errorlint // of most keys that are asked for there is no row yet
 		return nil, nil
 	}
 	if err != nil {
@@ -168,13 +203,18 @@ func (s *Store) Has(key string) (bool, error) {
 
 // Set sets the row of key.
 func (s *Store) Set(key string, value []byte) error {
+	return s.set(key, &row{value})
+}
+
+// set is Set with a setting of the caller's, which is the current one from here on.
+func (s *Store) set(key string, r *row) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.owned && !s.early {
-		s.dirty[key] = &row{value}
+		s.dirty[key] = r
 		return nil
 	}
-	s.put(key, value)
+	s.put(key, r.value)
 	return s.failed
 }
 
@@ -188,13 +228,21 @@ func (s *Store) Delete(key string) error {
 
 // put makes a row one that the changelog has. The caller holds mu.
 func (s *Store) put(key string, value []byte) {
+	if len(s.pending) == 0 {
+		notify(s.begun)
+	}
 	s.pending[key] = value
 	s.bytes += len(key) + len(value) + 64
 	if len(s.pending) >= batchRows || s.bytes >= batchBytes {
-		select {
-		case s.kick <- struct{}{}:
-		default:
-		}
+		notify(s.full)
+	}
+}
+
+// notify puts a token into a channel that has none.
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -276,78 +324,5 @@ func (s *Store) SetOffset(offset int64) error {
 
 // MarkRecovered is goka's sign that the changelog was read to its end.
 func (s *Store) MarkRecovered() error { return nil }
-
-// flushLoop writes batches until the store is closed.
-func (s *Store) flushLoop() {
-	tick := time.NewTicker(batchAge)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-s.kick:
-		case <-tick.C:
-		}
-		if err := s.flush(); err != nil {
-			s.onError(err)
-		}
-	}
-}
-
-// flush writes what is pending in one batch. If the process dies before or after, the disk is a prefix of the
-// changelog: the shorter or the longer one.
-func (s *Store) flush() error {
-	s.write.Lock()
-	defer s.write.Unlock()
-	s.mu.Lock()
-	if len(s.pending) == 0 || s.failed != nil {
-		defer s.mu.Unlock()
-		return s.failed
-	}
-	s.flushing, s.pending, s.bytes = s.pending, map[string][]byte{}, 0
-	offset := s.offset
-	if s.pins > 0 {
-		offset = noOffset
-	}
-	s.mu.Unlock()
-
-	batch, err := s.batchOf(s.flushing, offset)
-	if err == nil {
-		flushBegins()
-		err = s.commit(batch)
-		flushEnds()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err != nil {
-		s.failed = fmt.Errorf("writing to the store %s: %w", s.dir, err)
-		return s.failed // flushing stays readable
-	}
-	s.flushing = nil
-	return nil
-}
-
-// commit writes a batch. A compaction that meets damage has goleveldb refuse every write from then on, with that error; no
-// read may ever come to the place.
-func (s *Store) commit(b *leveldb.Batch) error { return s.damaged(s.db.Write(b, nil)) }
-
-// batchOf returns what makes of the rows on disk those that are given, and their entries in the index with them.
-func (s *Store) batchOf(rows map[string][]byte, offset int64) (*leveldb.Batch, error) {
-	b := new(leveldb.Batch)
-	for k, v := range rows {
-		if err := s.indexed(b, k, v); err != nil {
-			return nil, err
-		}
-		if v == nil {
-			b.Delete([]byte(rowPrefix + k))
-			continue
-		}
-		b.Put([]byte(rowPrefix+k), v)
-	}
-	if offset != noOffset {
-		b.Put([]byte(offsetKey), strconv.AppendInt(nil, offset, 10))
-	}
-	return b, nil
-}
 
 var _ storage.Storage = (*Store)(nil)

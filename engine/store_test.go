@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"stockflow/journal/files"
 	"strings"
 	"testing"
 )
@@ -113,7 +114,6 @@ func TestTheIteratorSeesPrefixes(t *testing.T) {
 // all rows are read again from the changelog.
 func TestADamagedStoreIsSetAside(t *testing.T) {
 	for name, damage := range map[string]func(t *testing.T, dir string){
-		"journal cut":        func(t *testing.T, dir string) { edit(t, dir, "*.log", func(b []byte) []byte { return b[:len(b)-5] }) },
 		"bit in the journal": func(t *testing.T, dir string) { edit(t, dir, "*.log", flip) },
 		"bit in a table":     func(t *testing.T, dir string) { edit(t, dir, "*.ldb", flip) },
 		"bit where it begins": func(t *testing.T, dir string) {
@@ -143,7 +143,7 @@ func TestADamagedStoreIsSetAside(t *testing.T) {
 			if offset, _ := s.GetOffset(-3); offset != -3 {
 				t.Errorf("%d of %d rows can be read, and the offset says %d", rows, fillRows, offset)
 			}
-			if n := strings.Count(said, "a damaged store was set aside"); n != 1 || len(glob(t, dir, "../0.damaged-*")) != 1 {
+			if n := strings.Count(said, "a store was set aside; "); n != 1 || len(glob(t, dir, "../0.damaged-*")) != 1 {
 				t.Errorf("that it was set aside is said %d times: %q", n, said)
 			}
 			must(t, s.Set("key-7", []byte("again"))) // as from the changelog
@@ -151,6 +151,19 @@ func TestADamagedStoreIsSetAside(t *testing.T) {
 			must(t, s.flush())
 			check(t, s, "key-7=again", 7)
 		})
+	}
+}
+
+// A batch of which only a part was written is as if it had never been written: the store goes on from the one before, with the offset
+// that belongs to it.
+func TestATornBatchIsNoDamage(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "0")
+	fill(t, dir)
+	edit(t, dir, "*.log", func(b []byte) []byte { return b[:len(b)-5] })
+	rows, said := readAll(t, dir)
+	s := newStore(t, dir)
+	if offset, err := s.GetOffset(-3); err != nil || rows == fillRows || offset != int64(rows-1) || said != "" {
+		t.Errorf("%d of %d rows can be read, and the offset says %d; %q, %v", rows, fillRows, offset, said, err)
 	}
 }
 
@@ -192,7 +205,7 @@ func TestFewDamagedStoresAreKept(t *testing.T) {
 	dir, said := filepath.Join(t.TempDir(), "0"), 0
 	for range 2 * keptAside {
 		must(t, os.Mkdir(dir, 0o755))
-		must(t, setAside(dir, "", func(string, ...any) { said++ }, nil))
+		must(t, setAside(files.OS(), dir, "", func(string, ...any) { said++ }, nil))
 	}
 	if aside := glob(t, filepath.Dir(dir), "*"); len(aside) != keptAside || said != 2*keptAside {
 		t.Errorf("there are %v, and it was said %d times", aside, said)
@@ -277,5 +290,28 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestTheLastBatchIsReadFromMemory, and never in place of a newer row.
+func TestTheLastBatchIsReadFromMemory(t *testing.T) {
+	s := newStore(t, t.TempDir())
+	s.Own()
+	rows := []string{"first", "second", "third"}
+	for offset, want := range rows {
+		must(t, s.Set("k", []byte(want)))
+		s.Acknowledged("k", s.current("k"), []byte(want), int64(offset))
+		for _, flush := range []func() error{func() error { return nil }, s.flush, s.flush} {
+			must(t, flush())
+			if v, err := s.Get("k"); err != nil || string(v) != want {
+				t.Errorf("the row is %q, %v, and not %q", v, err, want)
+			}
+		}
+	}
+	s.Acknowledged("other", nil, []byte("row"), 3)
+	must(t, s.Delete("k"))
+	must(t, s.flush())
+	if v, err := s.Get("k"); err != nil || v != nil {
+		t.Errorf("the row that was deleted is %q, %v", v, err)
 	}
 }

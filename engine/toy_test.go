@@ -17,6 +17,7 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/processors/inventory"
+	"stockflow/stand/fake"
 )
 
 // The toy machine adds up quantities by key. It speaks the inventory's vocabulary, so that rows and messages have
@@ -74,10 +75,10 @@ func arrive[T any](t *testing.T, c <-chan T, what string) (came T) {
 	return came
 }
 
-// bench is a broker with the toy machine's topics.
+// bench is a Kafka with the toy machine's topics.
 type bench struct {
 	t          *testing.T
-	broker     *broker.Embedded
+	kafka      *fake.Kafka
 	conn       broker.Connection
 	client     *kgo.Client
 	dir        string
@@ -86,18 +87,19 @@ type bench struct {
 
 func newBench(t *testing.T, partitions int32) *bench {
 	t.Helper()
-	b, err := broker.OpenEmbedded(t.TempDir(), broker.Unsynced(), broker.Logger(quiet()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.Close() })
-	conn := b.Connection()
-	conn.Session = 2 * time.Second
+	kafka := fake.Open(t)
+	b := newBenchAt(t, broker.Connection{Brokers: kafka.Brokers(), Session: 2 * time.Second}, partitions)
+	b.kafka = kafka
+	return b
+}
+
+func newBenchAt(t *testing.T, conn broker.Connection, partitions int32) *bench {
+	t.Helper()
 	topics := []broker.Topic{
 		{Name: toyLog, Kind: broker.Log}, {Name: toySink, Kind: broker.Log},
 		{Name: toyTable, Kind: broker.Table}, {Name: Letters, Kind: broker.Letters},
 	}
-	if _, _, err := broker.Ensure(t.Context(), conn, topics, partitions); err != nil {
+	if _, _, err := conn.Ensure(t.Context(), topics, partitions); err != nil {
 		t.Fatal(err)
 	}
 	client, err := conn.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
@@ -105,7 +107,7 @@ func newBench(t *testing.T, partitions int32) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return &bench{t: t, broker: b, conn: conn, client: client, dir: t.TempDir(), partitions: partitions}
+	return &bench{t: t, conn: conn, client: client, dir: t.TempDir(), partitions: partitions}
 }
 
 func quiet() *slog.Logger {

@@ -136,7 +136,7 @@ func (s *orderSheet) close() {
 		}
 	}
 	placed := s.read(o)
-	s.blame(o, codecs.CheckPlaced(placed))
+	s.blame(o, codecs.CheckPlacement(placed))
 	if e.isBad() {
 		spoil(e.rows)
 	} else {

@@ -68,8 +68,8 @@ func TestOrdersOfCSV(t *testing.T) {
 			`> orders {"order_id":"A","lines":[{"sku":"lamp","quantity":1},{"sku":"lamp","quantity":2}]}` + "\n" +
 				`> orders {"order_id":"B","lines":[{"sku":"desk","quantity":3}]}`},
 		{"every field",
-			"customer_id,customer_name,customer_email,ship_to,policy,order_id,sku,quantity,color\nc,n,e,s,partial,A,lamp,1,red\n,,,,,A,desk,1,\n",
-			`> orders {"order_id":"A","customer":{"id":"c","name":"n","email":"e"},"ship_to":"s","policy":"partial",` +
+			"customer_id,customer_name,customer_email,ship_to,policy,order_id,sku,quantity,color\nc,n,e@example.org,s,partial,A,lamp,1,red\n,,,,,A,desk,1,\n",
+			`> orders {"order_id":"A","customer":{"id":"c","name":"n","email":"e@example.org"},"ship_to":"s","policy":"partial",` +
 				`"lines":[{"sku":"lamp","quantity":1},{"sku":"desk","quantity":1}]}`},
 		{"without ids each row is an order",
 			"sku,quantity\nlamp,1\nlamp,1\n",

@@ -123,10 +123,7 @@ func (e *errand) fly(m notification.Mail) (offset int64, err error) {
 	if !e.sender.owns(e.key) {
 		return 0, errNotOurs
 	}
-	letter, err := e.sender.Writer.Write(e.key, m)
-	if err == nil {
-		err = e.sender.Outlet.Send(e.lasting, letter)
-	}
+	err = e.handOver(m)
 	var refused *Refused
 	switch {
 	case err == nil:
@@ -138,6 +135,15 @@ func (e *errand) fly(m notification.Mail) (offset int64, err error) {
 		return e.report(notification.Failed{Kind: m.Kind, Round: m.Round, Attempts: int64(e.attempts), Reason: refused.Reason})
 	}
 	return 0, err
+}
+
+// handOver writes an e-mail and gives it to the outlet. Its error, which goes into the log, doesn't hold the customer's address.
+func (e *errand) handOver(m notification.Mail) error {
+	letter, err := e.sender.Writer.Write(e.key, m)
+	if err == nil {
+		err = e.sender.Outlet.Send(e.lasting, letter)
+	}
+	return redactError(err, m.Email)
 }
 
 // pause reports false when the sender stops meanwhile.

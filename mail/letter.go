@@ -12,11 +12,13 @@ import (
 
 	gomail "github.com/wneessen/go-mail"
 
+	"stockflow/codecs"
 	"stockflow/processors/notification"
 )
 
 // Outlet is where e-mails go. Send may be called at once. Its error is a *Refused when the e-mail will never be
-// taken; any other says that it may be another time, or that it isn't known whether it was.
+// taken; any other says that it may be another time, or that it isn't known whether it was. It may quote the customer's address,
+// as mail servers do in their answers.
 type Outlet interface {
 	Send(ctx context.Context, l Letter) error
 }
@@ -83,15 +85,10 @@ func fileName(orderID string, k notification.Kind) string {
 	return name + "." + k.String() + ".eml"
 }
 
-// addressOf returns the address of a customer. It must be the address alone: a name or a second address in it would
-// be taken for more than it was meant to be.
+// addressOf returns the address of a customer.
 func addressOf(name, email string) (netmail.Address, error) {
-	a, err := netmail.ParseAddress(email)
-	switch {
-	case err != nil:
-		return netmail.Address{}, refuse(fmt.Sprintf("the customer's e-mail %q is no address: %v", email, err))
-	case a.Address != email:
-		return netmail.Address{}, refuse(fmt.Sprintf("the customer's e-mail %q is more than an address", email))
+	if err := codecs.CheckEmail("the customer's e-mail", email); err != nil {
+		return netmail.Address{}, refuse(err.Error())
 	}
 	return netmail.Address{Name: name, Address: email}, nil
 }

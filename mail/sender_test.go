@@ -30,8 +30,8 @@ func TestEveryEMailGoesOutInTheEnd(t *testing.T) {
 
 	for order, want := range map[string]string{
 		"o-full": "sent, 1 letter", "o-fine": "sent, 1 letter", "o-late": "sent, 1 letter", "o-slow": "sent, 1 letter",
-		"o-gone": "failed: 554 5.2.1 not in this mood, 0 letters",
-		"o-spam": "failed: 554 5.2.1 not in this mood, 0 letters",
+		"o-gone": "failed: 554 5.2.1 <[address]> is not in this mood, 0 letters",
+		"o-spam": "failed: 554 5.2.1 <[address]> is not in this mood, 0 letters",
 		"o-line": "sent, 2 letters", // the first was taken, and nobody was told
 	} {
 		m := office.mail(order, notification.Confirmed)
@@ -293,7 +293,7 @@ func TestWhatCanNotBeWrittenFails(t *testing.T) {
 	office.ask("o-3", to(notification.Confirmed, "Eve <eve@example.org>"))
 	run(t, office.sender(&counter{taken: map[string]int{}}))
 	office.settled()
-	for order, want := range map[string]string{"o-1": "is no address", "o-2": "is no address", "o-3": "is more than an address"} {
+	for order, want := range map[string]string{"o-1": "must be an e-mail address, such", "o-2": "must be an e-mail address, such", "o-3": "must be an e-mail address alone"} {
 		m := office.mail(order, notification.Confirmed)
 		if m.Status != notification.StatusFailed || !strings.Contains(m.Failure, want) {
 			t.Errorf("%s is %s: %s", order, m.Status, m.Failure)

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -155,7 +156,7 @@ func (c *conversation) refusal(stage string) error {
 	if err != nil || at != stage {
 		return nil
 	}
-	return &smtp.SMTPError{Code: n, EnhancedCode: smtp.EnhancedCode{n / 100, 2, 1}, Message: "not in this mood"}
+	return &smtp.SMTPError{Code: n, EnhancedCode: smtp.EnhancedCode{n / 100, 2, 1}, Message: fmt.Sprintf("<%s> is not in this mood", c.to)}
 }
 
 func (c *conversation) Reset() {}

@@ -152,16 +152,17 @@ func verdict(err error) error {
 	if !errors.As(err, &said) {
 		return err
 	}
+	another := fmt.Errorf("%s: %s", said.Reason, words(said))
 	code := said.ErrorCode()
 	switch said.Reason {
 	case gomail.ErrSMTPMailFrom, gomail.ErrSMTPRcptTo, gomail.ErrSMTPData, gomail.ErrSMTPDataClose:
 	default:
-		return err
+		return another
 	}
 	if code < 500 || code > 599 || code == 530 || code == 534 || code == 535 || code == 538 {
-		return err
+		return another
 	}
-	return refuse(words(said))
+	return &Refused{Reason: words(said)}
 }
 
 // words is what the server said, out of what the library makes of it, which is the code and the rest in quotes.

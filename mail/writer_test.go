@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"stockflow/codecs"
+	"stockflow/journal/files"
 	"stockflow/processors/notification"
 )
 
@@ -224,12 +225,12 @@ func TestReasonsAreOneShortLine(t *testing.T) {
 // A file is there in whole, and one that a crash has left behind is written over.
 func TestAFolderKeepsWholeLetters(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "outbox")
-	folder, err := NewFolder(dir)
+	folder, err := NewFolder(files.OS(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := sample(t, "ada@example.org")
-	put(t, dir, "."+l.File, strings.Repeat("half a letter", 1000))
+	put(t, dir, l.File+".new", strings.Repeat("half a letter", 1000))
 	if err := folder.Send(t.Context(), l); err != nil {
 		t.Fatal(err)
 	}
@@ -253,29 +254,41 @@ func TestAFolderKeepsWholeLetters(t *testing.T) {
 	}
 }
 
+// syncing tells of the names that are put on the disk, and fails when it is told to.
+type syncing struct {
+	files.FS
+	synced []string
+	broken error
+}
+
+func (s *syncing) SyncDir(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		s.synced = append(s.synced, filepath.Join(dir, e.Name()))
+	}
+	return errors.Join(err, s.broken)
+}
+
 // TestALetterIsOnTheDiskBeforeItIsSent: its name too, and that of each directory that was made for it.
 func TestALetterIsOnTheDiskBeforeItIsSent(t *testing.T) {
 	top := t.TempDir()
-	var synced []string
-	folder := &Folder{filepath.Join(top, "mail", "out"), nil}
-	folder.syncDir = func(dir string) error {
-		entries, err := os.ReadDir(dir)
-		for _, e := range entries {
-			synced = append(synced, filepath.Join(dir, e.Name()))
-		}
-		return err
-	}
-	l := sample(t, "ada@example.org")
-	if err := errors.Join(folder.make(), folder.Send(t.Context(), l)); err != nil {
+	disk := &syncing{FS: files.OS()}
+	dir := filepath.Join(top, "mail", "out")
+	folder, err := NewFolder(disk, dir)
+	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{folder.dir, filepath.Join(top, "mail"), filepath.Join(folder.dir, l.File)}
-	if !slices.Equal(synced, want) {
-		t.Errorf("on the disk are the names %q, expected %q", synced, want)
+	l := sample(t, "ada@example.org")
+	if err := folder.Send(t.Context(), l); err != nil {
+		t.Fatal(err)
 	}
-	broken := errors.New("the disk is gone")
-	folder.syncDir = func(string) error { return broken }
-	if err := folder.Send(t.Context(), l); !errors.Is(err, broken) {
+	for _, want := range []string{filepath.Join(top, "mail"), dir, filepath.Join(dir, l.File)} {
+		if !slices.Contains(disk.synced, want) {
+			t.Errorf("on the disk are the names %q, and not %q", disk.synced, want)
+		}
+	}
+	disk.broken = errors.New("the disk is gone")
+	if err := folder.Send(t.Context(), l); !errors.Is(err, disk.broken) {
 		t.Errorf("a letter whose name is not on the disk was sent: %v", err)
 	}
 }

@@ -63,9 +63,10 @@
 // exactly once: package engine says how, and what is true if the process dies at any point. engine/fold.go is the only way
 // into a row; recovery, live processing and whatever folds a log again all come through it.
 //
-// broker is where the logs live. Without flags that is a broker in this process, with its files under the data
-// directory; it is kfake of franz-go, with a guard before each thing that it does not do as Kafka does. broker.Partition is
-// the one rule for which key lives where.
+// broker is what the engine sees of where the logs live. Without flags that is the journal of this process, package journal:
+// all topics in one order, in one sequence of files under the data directory. Inside the process what is appended is as good as
+// acknowledged; everybody else sees what is on the disk. With --brokers it is a Kafka. broker.Partition is the one rule for
+// which key lives where. Package move brings a journal to a Kafka. kafkaport speaks Kafka's protocol in front of the journal, for programs of others.
 //
 // # How it is read
 //
@@ -75,6 +76,9 @@
 //
 // replay folds logs again: to verify tables, to rebuild them, and, in replay/history, to look back. A history keeps the
 // messages of each key together and folds those before a moment, so what was is told by what decided it.
+//
+// deadletters sends again what no machine could take: letters are found, judged by what would become of them now, and numbered, so
+// that each counts once. The command line and the API both do it there.
 //
 // api is HTTP. routes.go is the list; a route is a function that reads a request, or says all that is wrong with
 // it, and one that carries it out. Commands go to the log with an engine.Emitter and are answered with what a watch of the
@@ -125,7 +129,7 @@
 //
 // A rule: one row a message in rules_test.go of its machine. A machine: the properties, with random logs. All machines
 // together, thousands of orders, cancellations and dispatches in any order that the logs allow: run_test.go here, where a failure
-// names the seed that repeats it. None of these has a broker, and most take milliseconds. What the engine promises is tested on the embedded broker with
+// names the seed that repeats it. None of these has a broker, and most take milliseconds. What the engine promises is tested on a fake Kafka with
 // faults, in engine/*_test.go, and each ordering is switched off once to see that something breaks. The engine with all machines, in
 // memory and in one goroutine, with a crash between any two steps: engine/sim_test.go, and make sim. All processors and views on brokers
 // that fail in every way they can, and on a network that does: faults_test.go here, and make faults. The whole program as

@@ -19,6 +19,7 @@ import (
 	"stockflow/codecs"
 	"stockflow/engine"
 	"stockflow/processors"
+	"stockflow/stand/fake"
 	"stockflow/views"
 )
 
@@ -91,18 +92,13 @@ type shop struct {
 func openShop(t *testing.T, seed uint64, flaws ...func(*engine.Group)) *shop {
 	t.Helper()
 	w := newWeather(seed)
-	cluster, err := kfake.NewCluster(
-		kfake.NumBrokers(3), kfake.ListenFn(w.listen), kfake.GroupMinSessionTimeout(100*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	kafka := fake.Open(t, kfake.NumBrokers(3), kfake.ListenFn(w.listen))
 	s := &shop{t: t, seed: seed, weather: w, people: newHouse(t, seed)}
-	s.conn = broker.Connection{Brokers: cluster.ListenAddrs(), Embedded: true, Session: session}
-	if _, _, err := broker.Ensure(t.Context(), s.conn, topics(), partitions); err != nil {
+	s.conn = broker.Connection{Brokers: kafka.Brokers(), Session: session}
+	if _, _, err := s.conn.Ensure(t.Context(), topics(), partitions); err != nil {
 		t.Fatal(err)
 	}
-	w.begin(cluster)
+	w.begin(kafka.Cluster())
 	s.start(flaws)
 	s.connect()
 	return s

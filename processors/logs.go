@@ -11,6 +11,9 @@ import (
 // Logs are the logs that machines read, in the order of the tour.
 var Logs = []string{OrderEvents, InventoryEvents, ShipmentEvents, NotificationEvents}
 
+// GroupOf returns the name of the group that reads a log of Logs.
+func GroupOf(log string) string { return strings.TrimSuffix(log, "-events") }
+
 // Read returns what the machine of a log makes of a record before it meets its row. The error says why it can make
 // nothing of it, in the words of a dead letter.
 func Read(log string, r engine.Record) (in engine.Incoming, err error) {

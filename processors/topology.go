@@ -40,9 +40,7 @@ func Order(m *Metrics) engine.Machine[order.State] {
 		Apply: func(s order.State, key string, at int64, d codecs.Decoded) engine.Result[order.State] {
 			r := order.Apply(s, order.Message{OrderID: key, At: at, Rules: d.Rules, Event: d.Event})
 			res := engine.Result[order.State]{State: r.State, Refusal: r.Refusal, Unfit: r.Unfit}
-			for _, o := range r.Outputs {
-				res.Outputs = append(res.Outputs, commandOf(o))
-			}
+			res.Outputs = written(r.Outputs, commandOf)
 			return res
 		},
 	}
@@ -81,9 +79,7 @@ func Inventory(m *Metrics) engine.Machine[inventory.State] {
 		Apply: func(s inventory.State, key string, at int64, d codecs.Decoded) engine.Result[inventory.State] {
 			r := inventory.Apply(s, inventory.Message{SKU: key, At: at, Rules: d.Rules, Event: d.Event})
 			res := engine.Result[inventory.State]{State: r.State, Refusal: r.Refusal, Unfit: r.Unfit}
-			for _, o := range r.Outputs {
-				res.Outputs = append(res.Outputs, answerTo(o.OrderID, o.Answer))
-			}
+			res.Outputs = written(r.Outputs, func(o inventory.Output) engine.Output { return answerTo(o.OrderID, o.Answer) })
 			return res
 		},
 	}
@@ -102,9 +98,7 @@ func Shipment(m *Metrics) engine.Machine[shipment.State] {
 		Apply: func(s shipment.State, key string, at int64, d codecs.Decoded) engine.Result[shipment.State] {
 			r := shipment.Apply(s, shipment.Message{OrderID: key, At: at, Rules: d.Rules, Event: d.Event})
 			res := engine.Result[shipment.State]{State: r.State, Refusal: r.Refusal, Unfit: r.Unfit}
-			for _, o := range r.Outputs {
-				res.Outputs = append(res.Outputs, answerTo(o.OrderID, o.Answer))
-			}
+			res.Outputs = written(r.Outputs, func(o shipment.Output) engine.Output { return answerTo(o.OrderID, o.Answer) })
 			return res
 		},
 	}
@@ -124,6 +118,18 @@ func Notification(m *Metrics) engine.Machine[notification.State] {
 			return engine.Result[notification.State]{State: r.State, Refusal: r.Refusal, Unfit: r.Unfit}
 		},
 	}
+}
+
+// written writes down what a machine sends; nil if it sends nothing.
+func written[O any](outputs []O, one func(O) engine.Output) []engine.Output {
+	if len(outputs) == 0 {
+		return nil
+	}
+	all := make([]engine.Output, len(outputs))
+	for i, o := range outputs {
+		all[i] = one(o)
+	}
+	return all
 }
 
 // answerTo writes down what a machine answers to an order.

@@ -6,7 +6,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"stockflow/broker"
 	"stockflow/engine"
 )
 
@@ -47,7 +46,7 @@ func (w *work) includeCauses(ctx context.Context, looked, latest map[string][]ex
 					continue
 				}
 				more, looked[m.Log][n].end = true, to
-				err := broker.Read(ctx, w.Conn, m.Log, int32(n), from, to, func(r *kgo.Record) error {
+				err := w.Conn.Read(ctx, m.Log, int32(n), from, to, func(r *kgo.Record) error {
 					return w.includeCause(m, RecordOf(r), latest)
 				})
 				if err != nil {

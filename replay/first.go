@@ -8,7 +8,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/engine"
 )
@@ -106,7 +105,7 @@ func undecodable(offset int64, err error) string {
 }
 
 func (p *part) readTrails(ctx context.Context, trails map[string]*trail) error {
-	return broker.Read(ctx, p.Conn, p.machine.Table, p.partition, p.table.start, p.table.end, func(r *kgo.Record) error {
+	return p.Conn.Read(ctx, p.machine.Table, p.partition, p.table.start, p.table.end, func(r *kgo.Record) error {
 		if t := trails[string(r.Key)]; t != nil {
 			p.readTrail(t, r)
 		}
@@ -156,8 +155,11 @@ func (p *part) foldTrails(ctx context.Context, trails map[string]*trail) error {
 			return nil, nil // nobody's concern here
 		},
 	}
-	err := broker.Read(ctx, p.Conn, p.machine.Log, p.partition, p.log.start, p.log.end, func(r *kgo.Record) error {
-		at = RecordOf(r)
+	err := p.Conn.Read(ctx, p.machine.Log, p.partition, p.log.start, p.log.end, func(r *kgo.Record) error {
+		var err error
+		if at, err = p.recordOf(r); err != nil {
+			return err
+		}
 		step, err := p.machine.Fold(at, world)
 		if err != nil || step.Verdict == engine.Halt {
 			return errHalted

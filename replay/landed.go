@@ -7,7 +7,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/engine"
 )
@@ -84,7 +83,7 @@ func (w *work) landed(ctx context.Context) (landed, error) {
 	for _, m := range Machines {
 		for n, e := range logs[m.Log] {
 			w.Progress.expect(e.end - e.start)
-			err := broker.Read(ctx, w.Conn, m.Log, int32(n), e.start, e.end, func(r *kgo.Record) error {
+			err := w.Conn.Read(ctx, m.Log, int32(n), e.start, e.end, func(r *kgo.Record) error {
 				w.Progress.add(1)
 				return w.land(l, m, RecordOf(r), logs)
 			})

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // ErrMembers says that somebody processes.
@@ -34,16 +32,9 @@ func (w *work) nobodyMeanwhile(ctx context.Context) error {
 // nobody insists that groups have no members.
 func (s surveyor) nobody(ctx context.Context, machines []Machine) error {
 	for _, m := range machines {
-		groups, err := s.admin.DescribeGroups(ctx, m.Name)
+		members, err := s.conn.Members(ctx, m.Name)
 		if err != nil {
-			return fmt.Errorf("asking for the members of %s: %w", m.Name, err)
-		}
-		if err := groups[m.Name].Err; err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // a group that never was has none
-			return fmt.Errorf("asking for the members of %s: %w", m.Name, err)
-		}
-		var members []string
-		for _, member := range groups[m.Name].Members {
-			members = append(members, fmt.Sprintf("%s at %s", member.ClientID, strings.TrimPrefix(member.ClientHost, "/")))
+			return err
 		}
 		if len(members) > 0 {
 			slices.Sort(members)

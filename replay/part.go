@@ -72,7 +72,7 @@ func (p *part) verify(ctx context.Context) error {
 
 // readTable takes in the newest row of each key. A row without value is a row that was taken away.
 func (p *part) readTable(ctx context.Context, keep keeper) error {
-	return broker.Read(ctx, p.Conn, p.machine.Table, p.partition, p.table.start, p.table.end, func(r *kgo.Record) error {
+	return p.Conn.Read(ctx, p.machine.Table, p.partition, p.table.start, p.table.end, func(r *kgo.Record) error {
 		p.count()
 		return p.readRow(string(r.Key), r.Value, r.Offset, keep)
 	})
@@ -117,9 +117,12 @@ func (p *part) foldLog(ctx context.Context, end int64, each func(step Step) erro
 		Reaches:    func(o codecs.Origin) (bool, error) { return p.reached(at, o) },
 		Row:        func(key string) ([]byte, error) { return p.rows.peek(kindFold, key) }, // it is put last
 	}
-	err := broker.Read(ctx, p.Conn, p.machine.Log, p.partition, p.log.start, end, func(r *kgo.Record) error {
+	err := p.Conn.Read(ctx, p.machine.Log, p.partition, p.log.start, end, func(r *kgo.Record) error {
 		p.count()
-		at = RecordOf(r)
+		var err error
+		if at, err = p.recordOf(r); err != nil {
+			return err
+		}
 		step, err := p.machine.Fold(at, world)
 		if err != nil {
 			return fmt.Errorf("folding offset %d of %s/%d: %w", r.Offset, p.machine.Log, p.partition, err)
@@ -153,6 +156,17 @@ func (p *part) reached(r engine.Record, _ codecs.Origin) (bool, error) {
 	return !strings.HasSuffix(string(reason), engine.BeyondEnd), err
 }
 
+// recordOf is RecordOf, and whether the message was skipped.
+func (p *part) recordOf(r *kgo.Record) (engine.Record, error) {
+	record := RecordOf(r)
+	if !p.skips {
+		return record, nil
+	}
+	skipped, err := p.letters.get(kindSkipped, letterKey(p.machine.Log, r.Partition, r.Offset))
+	record.Skipped = skipped != nil
+	return record, err
+}
+
 // RecordOf is a record as a machine takes it.
 func RecordOf(r *kgo.Record) engine.Record {
 	record := engine.Record{Partition: r.Partition, Offset: r.Offset, At: r.Timestamp.UnixMilli(), Key: string(r.Key), Value: r.Value}
@@ -164,16 +178,25 @@ func RecordOf(r *kgo.Record) engine.Record {
 			record.Redrive = h.Value
 		}
 	}
+	if u := broker.UnreadableOf(r); u != nil {
+		record.Unreadable = u.Error()
+	}
 	return record
 }
 
 // readLetters takes in which messages became dead letters, and why.
 func (w *work) readLetters(ctx context.Context) error {
 	for n, e := range w.reach.logs[lettersLog] {
-		err := broker.Read(ctx, w.Conn, lettersLog, int32(n), e.start, e.end, func(r *kgo.Record) error {
+		err := w.Conn.Read(ctx, lettersLog, int32(n), e.start, e.end, func(r *kgo.Record) error {
 			l, err := codecs.DecodeDeadLetter(r.Value)
-			if err != nil || l.Redrive != nil {
-				return nil // nobody's, or a note
+			if err != nil || !l.IsLetter() {
+				return nil // nobody's, a note or a request
+			}
+			if l.Skip != nil {
+				w.skips = true
+				if err := w.letters.put(kindSkipped, letterKey(l.Topic, l.Partition, l.Offset), []byte{1}); err != nil {
+					return err
+				}
 			}
 			w.forged = w.forged || strings.HasSuffix(l.Reason, engine.BeyondEnd)
 			return w.letters.put(kindLetter, letterKey(l.Topic, l.Partition, l.Offset), []byte(l.Reason))
@@ -186,8 +209,9 @@ func (w *work) readLetters(ctx context.Context) error {
 }
 
 const (
-	lettersLog      = engine.Letters
-	kindLetter kind = 'l'
+	lettersLog       = engine.Letters
+	kindLetter  kind = 'l'
+	kindSkipped kind = 'k' // letters of messages that were skipped
 )
 
 func (p *part) count() { p.Progress.add(1) }

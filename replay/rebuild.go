@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
@@ -16,7 +15,7 @@ import (
 
 // Rebuilding says which tables to rebuild. Those of its fields that it shares with Verification are the same.
 type Rebuilding struct {
-	Conn     broker.Connection
+	Conn     broker.Broker
 	Machines []Machine
 	Dir      string
 	Progress *Progress
@@ -204,8 +203,11 @@ func (p *part) keepBeyond(ctx context.Context, end int64) error {
 	}
 	var at engine.Record
 	world := World{Partitions: p.reach.partitions, Row: row, Reaches: func(o codecs.Origin) (bool, error) { return p.reached(at, o) }}
-	err := broker.Read(ctx, p.Conn, p.machine.Log, p.partition, p.cut, end, func(r *kgo.Record) error {
-		at = RecordOf(r)
+	err := p.Conn.Read(ctx, p.machine.Log, p.partition, p.cut, end, func(r *kgo.Record) error {
+		var err error
+		if at, err = p.recordOf(r); err != nil {
+			return err
+		}
 		step, err := p.machine.Fold(at, world)
 		switch {
 		case err != nil:
@@ -238,13 +240,13 @@ func (p *part) keepBeyond(ctx context.Context, end int64) error {
 
 // write writes what differs, and sets the offsets that are lost.
 func (w *work) write(ctx context.Context, r Rebuilding) (*Rebuilt, error) {
-	client, err := w.Conn.Client(kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	producer, err := w.Conn.Producer(broker.LargestMessage)
 	if err != nil {
 		return nil, err
 	}
-	defer client.Close()
+	defer producer.Close()
 	result := &Rebuilt{DryRun: r.DryRun}
-	out := &writing{r, client, make(chan error, 1)}
+	out := &writing{r, producer, make(chan error, 1)}
 	for _, p := range w.parts {
 		if n := len(result.Tables); n == 0 || result.Tables[n-1].Table != p.machine.Table {
 			result.Tables = append(result.Tables, RebuiltTable{Table: p.machine.Table})
@@ -252,13 +254,13 @@ func (w *work) write(ctx context.Context, r Rebuilding) (*Rebuilt, error) {
 		t := &result.Tables[len(result.Tables)-1]
 		t.Cuts = append(t.Cuts, RebuiltCut{p.cut, p.committed < 0, p.unlettered, p.firstUnlettered})
 		if err := out.part(ctx, p, t); err != nil {
-			return nil, errors.Join(fmt.Errorf("writing %s/%d: %w", p.machine.Table, p.partition, err), client.Flush(ctx))
+			return nil, errors.Join(fmt.Errorf("writing %s/%d: %w", p.machine.Table, p.partition, err), producer.Flush(ctx))
 		}
 	}
 	if r.DryRun {
 		return result, nil
 	}
-	if err := client.Flush(ctx); err != nil {
+	if err := producer.Flush(ctx); err != nil {
 		return nil, err
 	}
 	select {
@@ -274,21 +276,19 @@ func (w *work) write(ctx context.Context, r Rebuilding) (*Rebuilt, error) {
 
 // setCuts sets the offsets of the groups that have none.
 func (w *work) setCuts(ctx context.Context) error {
-	offsets := map[string]kadm.Offsets{}
+	offsets := map[string]map[broker.TopicPartition]int64{}
 	for _, p := range w.parts {
 		if p.committed < 0 {
-			o := offsets[p.machine.Name]
-			o.AddOffset(p.machine.Log, p.partition, p.cut, -1)
-			offsets[p.machine.Name] = o
+			group := p.machine.Name
+			if offsets[group] == nil {
+				offsets[group] = map[broker.TopicPartition]int64{}
+			}
+			offsets[group][broker.TopicPartition{Topic: p.machine.Log, Partition: p.partition}] = p.cut
 		}
 	}
 	for group, o := range offsets {
-		answer, err := w.admin.admin.CommitOffsets(ctx, group, o)
-		if err == nil {
-			err = answer.Error()
-		}
-		if err != nil {
-			return fmt.Errorf("setting the offsets of the group %s: %w", group, err)
+		if err := w.Conn.Commit(ctx, group, o); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -297,8 +297,8 @@ func (w *work) setCuts(ctx context.Context) error {
 // writing writes rows.
 type writing struct {
 	Rebuilding
-	client *kgo.Client
-	failed chan error // the first error
+	producer broker.Producer
+	failed   chan error // the first error
 }
 
 // part writes the rows of a part that differ.
@@ -370,7 +370,7 @@ func (w *writing) change(ctx context.Context, c Change) error {
 		return err
 	default:
 	}
-	w.client.Produce(ctx, &kgo.Record{Topic: c.Table, Partition: c.Partition, Key: []byte(c.Key), Value: c.New}, func(_ *kgo.Record, err error) {
+	w.producer.Produce(ctx, &kgo.Record{Topic: c.Table, Partition: c.Partition, Key: []byte(c.Key), Value: c.New}, func(_ *kgo.Record, err error) {
 		if err != nil {
 			select {
 			case w.failed <- err:

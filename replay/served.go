@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"stockflow/broker"
 	"stockflow/codecs"
 )
 
@@ -18,6 +19,9 @@ type Served struct {
 	Get func(ctx context.Context, table, key string) (version int64, body []byte, found bool, err error)
 	// Render is what should be served of a row; shown is false for one that is answered with a 404.
 	Render func(table, key string, row []byte) (body []byte, shown bool, err error)
+	// Latest returns the logs and tables as far as anything that was listed has come from. It is nil where those of
+	// Verification.Conn grow; of a journal beside a server that writes it, they end where they did when it was opened.
+	Latest func(ctx context.Context) (broker.Broker, error)
 }
 
 // servedRoom is the memory for what HTTP serves of all tables, before any of them is folded. All parts take it in at once, so
@@ -47,9 +51,24 @@ func (w *work) readServed(ctx context.Context) (err error) {
 		return fmt.Errorf("keeping what HTTP serves: %w", err)
 	}
 	if r.spilled {
-		return w.keepAll()
+		if err := w.keepAll(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return w.catchUp(ctx)
+}
+
+// catchUp goes on with logs and tables that have all that was listed. What was committed is known from before: that of then was
+// done when HTTP was asked.
+func (w *work) catchUp(ctx context.Context) error {
+	if w.Served.Latest == nil {
+		return nil
+	}
+	latest, err := w.Served.Latest(ctx)
+	if err != nil {
+		return fmt.Errorf("opening the logs that HTTP serves from: %w", err)
+	}
+	return w.use(latest)
 }
 
 // reading is how far HTTP's lists have been read.

@@ -8,8 +8,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
+	"stockflow/broker"
 )
 
 // ErrUncheckable says that the tables can't be folded again: what it would take is not there.
@@ -29,26 +28,23 @@ type survey struct {
 }
 
 // surveyor asks a broker.
-type surveyor struct{ admin *kadm.Client }
+type surveyor struct{ conn broker.Broker }
 
 // committed returns what groups have committed.
 func (s surveyor) committed(ctx context.Context, machines []Machine, partitions int32) (map[string][]int64, error) {
 	all := map[string][]int64{}
 	for _, m := range machines {
-		offsets, err := s.admin.FetchOffsets(ctx, m.Name)
-		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // a group that never was has committed nothing
-			return nil, fmt.Errorf("asking what the group %s has committed: %w", m.Name, err)
+		offsets, err := s.conn.Committed(ctx, m.Name)
+		if err != nil {
+			return nil, err
 		}
 		all[m.Name] = make([]int64, partitions)
 		for p := range partitions {
-			all[m.Name][p] = -1
-			o, ok := offsets.Lookup(m.Log, p)
-			if ok && o.Err != nil { // not the same as none
-				return nil, fmt.Errorf("asking what the group %s has committed of %s/%d: %w", m.Name, m.Log, p, o.Err)
+			at, ok := offsets[broker.TopicPartition{Topic: m.Log, Partition: p}]
+			if !ok {
+				at = -1
 			}
-			if ok {
-				all[m.Name][p] = o.At
-			}
+			all[m.Name][p] = at
 		}
 	}
 	return all, nil
@@ -56,21 +52,18 @@ func (s surveyor) committed(ctx context.Context, machines []Machine, partitions 
 
 // tables returns where tables begin and end. One that isn't there has no rows.
 func (s surveyor) tables(ctx context.Context, machines []Machine, partitions int32) (map[string][]extent, error) {
-	known, err := s.admin.ListTopics(ctx, tablesOf(machines)...)
+	known, err := s.conn.Topics(ctx, tablesOf(machines)...)
 	if err != nil {
 		return nil, fmt.Errorf("asking for the tables: %w", err)
 	}
 	all := map[string][]extent{}
 	var there []string
 	for _, table := range tablesOf(machines) {
-		if errors.Is(known[table].Err, kerr.UnknownTopicOrPartition) {
+		if _, exists := known[table]; !exists {
 			all[table] = make([]extent, partitions)
 		} else {
 			there = append(there, table)
 		}
-	}
-	if len(there) == 0 {
-		return all, nil // to ask for none would be to ask for all
 	}
 	found, err := s.extents(ctx, there...)
 	maps.Copy(all, found)
@@ -79,61 +72,45 @@ func (s surveyor) tables(ctx context.Context, machines []Machine, partitions int
 
 // extents returns where topics begin and end.
 func (s surveyor) extents(ctx context.Context, topics ...string) (map[string][]extent, error) {
-	starts, err := s.admin.ListStartOffsets(ctx, topics...)
-	if err == nil {
-		err = starts.Error()
-	}
+	starts, err := s.conn.Starts(ctx, topics...)
 	if err != nil {
-		return nil, fmt.Errorf("asking where %v begin: %w", topics, err)
+		return nil, err
 	}
-	ends, err := s.admin.ListEndOffsets(ctx, topics...)
-	if err == nil {
-		err = ends.Error()
-	}
+	ends, err := s.conn.Ends(ctx, topics...)
 	if err != nil {
-		return nil, fmt.Errorf("asking where %v end: %w", topics, err)
+		return nil, err
 	}
 	all := map[string][]extent{}
-	ends.Each(func(e kadm.ListedOffset) {
-		start, _ := starts.Lookup(e.Topic, e.Partition)
-		list := all[e.Topic]
-		if grow := int(e.Partition) + 1 - len(list); grow > 0 {
+	for p, end := range ends {
+		list := all[p.Topic]
+		if grow := int(p.Partition) + 1 - len(list); grow > 0 {
 			list = append(list, make([]extent, grow)...)
 		}
-		list[e.Partition] = extent{start.Offset, e.Offset}
-		all[e.Topic] = list
-	})
+		list[p.Partition] = extent{starts[p], end}
+		all[p.Topic] = list
+	}
 	return all, nil
 }
 
 // partitionsOf returns how many partitions the logs and the tables have, which all have the same number.
 func (s surveyor) partitionsOf(ctx context.Context, machines []Machine) (int32, error) {
-	topics, err := s.admin.ListTopics(ctx, logsOf(machines)...)
-	if err == nil {
-		err = topics.Error()
-	}
+	logs := logsOf(machines)
+	topics, err := s.conn.Topics(ctx, append(logs, tablesOf(machines)...)...)
 	if err != nil {
-		return 0, fmt.Errorf("asking for the logs: %w", err)
+		return 0, fmt.Errorf("asking for the logs and tables: %w", err)
 	}
-	tables, err := s.admin.ListTopics(ctx, tablesOf(machines)...)
-	if err != nil {
-		return 0, fmt.Errorf("asking for the tables: %w", err)
-	}
-	for _, t := range tables {
-		switch {
-		case t.Err == nil:
-			topics[t.Topic] = t
-		case !errors.Is(t.Err, kerr.UnknownTopicOrPartition):
-			return 0, fmt.Errorf("asking for %s: %w", t.Topic, t.Err)
+	for _, log := range logs {
+		if _, exists := topics[log]; !exists {
+			return 0, fmt.Errorf("asking for the logs: topic %s doesn't exist", log)
 		}
 	}
-	n := len(topics[machines[0].Log].Partitions)
-	for _, t := range topics {
-		if len(t.Partitions) != n || n == 0 {
-			return 0, fmt.Errorf("%w: %s has %d partitions and %s has %d", ErrUncheckable, machines[0].Log, n, t.Topic, len(t.Partitions))
+	n := topics[logs[0]].Partitions
+	for name, t := range topics {
+		if t.Partitions != n || n == 0 {
+			return 0, fmt.Errorf("%w: %s has %d partitions and %s has %d", ErrUncheckable, logs[0], n, name, t.Partitions)
 		}
 	}
-	return int32(n), nil
+	return n, nil
 }
 
 func logsOf(machines []Machine) []string {

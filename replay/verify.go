@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"sync/atomic"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"golang.org/x/sync/errgroup"
 
 	"stockflow/broker"
@@ -15,7 +14,7 @@ import (
 
 // Verification says what to verify, and against what.
 type Verification struct {
-	Conn     broker.Connection
+	Conn     broker.Broker
 	Machines []Machine // whose tables; what holds across tables is looked at only if all are there
 	Dir      string    // where what is folded is kept meanwhile, in a directory of its own
 	Served   *Served   // what HTTP serves; nil if it isn't to be asked
@@ -55,11 +54,12 @@ type work struct {
 	Verification
 	reach   survey
 	admin   surveyor
-	client  interface{ Close() }
+	forget  func() // ends what is kept of the broker
 	spill   spill
 	letters *scratch
 	bodies  *bodies // nil if HTTP isn't asked
 	forged  bool    // one of the letters is about an origin that lay beyond its log
+	skips   bool    // one of the letters is of a message that was skipped
 	parts   []*part // in the order of the machines, then of the partitions
 	report  *Report
 	turns   atomic.Int64 // see turn
@@ -67,15 +67,13 @@ type work struct {
 }
 
 func (v Verification) begin(ctx context.Context) (*work, error) {
-	client, err := v.Conn.Client()
-	if err != nil {
+	w := &work{Verification: v, forget: func() {}, report: &Report{Differences: []Difference{}}, spill: spill{under: v.Dir}}
+	if err := w.use(v.Conn); err != nil {
 		return nil, err
 	}
-	w := &work{Verification: v, admin: surveyor{kadm.NewClient(client)}, client: client, report: &Report{Differences: []Difference{}},
-		spill: spill{under: v.Dir}}
 	n, err := w.admin.partitionsOf(ctx, v.Machines)
 	if err != nil {
-		client.Close()
+		w.forget()
 		return nil, err
 	}
 	w.reach.partitions = n
@@ -89,9 +87,20 @@ func (v Verification) begin(ctx context.Context) (*work, error) {
 	return w, nil
 }
 
+// use asks a broker from here on, and no other.
+func (w *work) use(b broker.Broker) error {
+	conn, forget, err := b.Keep()
+	if err != nil {
+		return err
+	}
+	w.forget()
+	w.Conn, w.admin, w.forget = conn, surveyor{conn}, forget
+	return nil
+}
+
 // end throws away what was folded.
 func (w *work) end() error {
-	w.client.Close()
+	w.forget()
 	return w.spill.close()
 }
 

@@ -10,6 +10,9 @@ import (
 // Memory is how many bytes of a process are resident; 0 where the system doesn't say so.
 func Memory(pid int) int64 { return memory(pid, "VmRSS:") }
 
+// Anonymous is how many bytes of it are its own, and no copy of a file.
+func Anonymous(pid int) int64 { return memory(pid, "RssAnon:") }
+
 // MostMemory is how many were at most.
 func MostMemory(pid int) int64 { return memory(pid, "VmHWM:") }
 

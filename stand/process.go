@@ -81,6 +81,7 @@ func begin(t testing.TB, env, args []string, listen func(*Process, io.Reader)) *
 			p.Cmd.Env = append(p.Cmd.Env, setting)
 		}
 	}
+	p.Cmd.Env = append(p.Cmd.Env, "STOCKFLOW_KAFKA=127.0.0.1:0")  // a test has no port of its own
 	p.Cmd.Env = append(append(p.Cmd.Env, env...), asProcess+"=1") // of two settings the last one counts
 	p.Cmd.Stderr = &p.Stderr
 	p.Cmd.SysProcAttr = DieWithParent() // one that is stopped doesn't see its input end

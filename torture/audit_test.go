@@ -2,6 +2,7 @@ package torture
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"hash/fnv"
 
@@ -17,7 +18,9 @@ import (
 // audit folds the logs again, and holds against that what else there is. It may be killed and forgotten: it changes
 // nothing.
 type audit struct {
-	open shelf
+	logs logs
+	from *reading // while it runs
+	ctx  context.Context
 	*complaints
 	chains   map[channel]*chain
 	messages int64 // in the logs of the machines
@@ -70,13 +73,23 @@ func (l *link) add(o codecs.Origin, key, value []byte) {
 	l.n, l.sum = l.n+1, h.Sum64()
 }
 
-func newAudit(open shelf) *audit {
+func newAudit(ctx context.Context, from logs) *audit {
 	c := new(complaints)
-	return &audit{open: open, complaints: c, chains: map[channel]*chain{}, ledger: newLedger(c)}
+	return &audit{logs: from, ctx: ctx, complaints: c, chains: map[channel]*chain{}, ledger: newLedger(c)}
 }
 
 // run audits what servers have left that have come to rest.
 func (a *audit) run() {
+	var err error
+	if a.from, err = a.logs(a.ctx); err != nil {
+		a.addf("the logs can't be opened: %v", err)
+		return
+	}
+	defer func() {
+		if err := a.from.close(); err != nil {
+			a.addf("the logs can't be closed: %v", err)
+		}
+	}()
 	for p := range int32(partitions) {
 		auditPartition(a, processors.Order(nil), p, a.ledger.sawOrder, a.ledger.addOrder)
 		auditPartition(a, processors.Inventory(nil), p, a.ledger.sawStock, a.ledger.addStock)
@@ -170,11 +183,16 @@ func older(row, before []byte) bool {
 // came notes a message that has arrived. One with an origin that is not after the last is a repeat.
 func (a *audit) came(o codecs.Origin, at source, r *kgo.Record) {
 	c := a.chain(channel{source{o.Log, o.Partition}, at})
-	if o.Offset < c.last.Offset || o.Offset == c.last.Offset && o.Index <= c.last.Index {
+	if !after(o, c.last) {
 		return
 	}
 	c.last = o
 	c.came.add(o, r.Key, r.Value)
+}
+
+// after reports whether an output comes after another of the same partition.
+func after(o, before codecs.Origin) bool {
+	return o.Offset > before.Offset || o.Offset == before.Offset && o.Index > before.Index
 }
 
 // sent notes what the fold sends.
@@ -204,7 +222,8 @@ func (a *audit) noLetters(p int32) {
 }
 
 func (a *audit) each(topic string, p int32, each func(*kgo.Record)) {
-	err := a.open(topic, p).read(func(r *kgo.Record) error {
+	whole := reader{topic: topic, partition: p}
+	err := whole.read(a.ctx, a.from, func(r *kgo.Record) error {
 		each(r)
 		return nil
 	})

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -46,12 +47,13 @@ type client struct {
 	n    int      // things it has done
 	own  []string // its latest orders
 	ctx  context.Context
+	life context.Context // when it ends, no answer is waited for any more
 	assortment
 }
 
-func newClient(b *books, d *door, name string, seed, number uint64) *client {
+func newClient(life context.Context, b *books, d *door, name string, seed, number uint64) *client {
 	return &client{
-		books: b, door: d, name: name, rnd: rand.New(rand.NewPCG(seed, number)),
+		life: life, books: b, door: d, name: name, rnd: rand.New(rand.NewPCG(seed, number)),
 		http: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 2}},
 	}
 }
@@ -146,6 +148,8 @@ func (c *client) insist(what, method, path, body string, open bool, headers ...s
 		if away {
 			select {
 			case <-moved:
+			case <-c.life.Done():
+				runtime.Goexit() // the test is over
 			case <-time.After(time.Duration(1+c.rnd.IntN(30)) * time.Millisecond):
 			}
 		}

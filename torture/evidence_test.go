@@ -1,18 +1,18 @@
 package torture
 
 import (
+	"context"
+	"errors"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
-	"sync/atomic"
-	"syscall"
 	"testing"
-	"unsafe"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/journal/witness"
 	"stockflow/processors"
 	"stockflow/processors/notification"
 	"stockflow/stand"
@@ -28,105 +28,166 @@ const (
 	inFlush     moment = "during a store flush"
 	inShutdown  moment = "during shutdown"
 	mailToNote  moment = "between a mail and its record"
+	inWrite     moment = "during a journal write"
+	tornWrite   moment = "with half of a write"
+	inSealing   moment = "during sealing"
+	inPreparing moment = "while a file is prepared"
 )
 
-var moments = []moment{inRecovery, outputToRow, rowToOffset, inFlush, inShutdown, mailToNote}
+var moments = []moment{inRecovery, outputToRow, rowToOffset, inFlush, inShutdown, mailToNote, inWrite, tornWrite, inSealing, inPreparing}
 
 // evidence tells from what a kill has left on the disk what it fell into. It reads on from where it was after the last.
 type evidence struct {
-	data   string
-	flush  *flushes
+	*complaints
+	page   *witness.Page
+	env    string // has a process write on the page
 	relay  *stand.Relay
-	logs   []*tail
-	tables []*tail
+	logs   []*reader
+	tables []*reader
+	left   logs
+	now    *reading // while it is looked at
 
 	caused  map[source]map[int64]bool // messages with an output in a log, and not in a row
 	taken   map[source]int64          // the last message that is in a row
+	open    map[source]map[int64]bool // messages that are in no row, but for repeats
+	last    map[channel]codecs.Origin // that has arrived
 	noted   map[string]bool           // e-mails whose outcome is in the log
 	allowed map[string]int            // how often an e-mail may be taken again
 }
 
-// tableLogs are the logs that the tables are made from.
-var tableLogs = map[string]string{
-	processors.OrderTable: processors.OrderEvents, processors.InventoryTable: processors.InventoryEvents,
-	processors.ShipmentTable: processors.ShipmentEvents, processors.NotificationTable: processors.NotificationEvents,
-}
-
 func newEvidence(t testing.TB, data string, r *stand.Relay) *evidence {
-	e := &evidence{
-		data: data, relay: r, flush: newFlushes(t), caused: map[source]map[int64]bool{}, taken: map[source]int64{},
-		noted: map[string]bool{}, allowed: map[string]int{},
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "witness")
+	page, err := witness.Map(file)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for p := range int32(partitions) {
-		for _, log := range processors.Logs {
-			e.logs = append(e.logs, newTail(data, log, p))
-		}
-		for table := range tableLogs {
-			e.tables = append(e.tables, newTail(data, table, p))
-		}
+	return &evidence{
+		complaints: new(complaints), page: page, env: witness.Variable + "=" + file, relay: r,
+		logs: readers(processors.Logs...), tables: readers(slices.Collect(maps.Keys(tableLogs))...), left: left(data),
+		caused: map[source]map[int64]bool{}, taken: map[source]int64{}, open: map[source]map[int64]bool{},
+		last: map[channel]codecs.Origin{}, noted: map[string]bool{}, allowed: map[string]int{},
 	}
-	return e
 }
 
-// look looks at what the kill of a process has left, and returns what it fell into.
-func (e *evidence) look(p *stand.Process) (met []moment, err error) {
-	if err := e.read(); err != nil {
+// look looks at what the kill of a process has left, and returns what it fell into. What is left must be a prefix of the one
+// order of everything, or there are complaints.
+func (e *evidence) look(ctx context.Context, p *stand.Process) (met []moment, err error) {
+	if e.now, err = e.left(ctx); err != nil {
 		return nil, err
 	}
-	offsets, err := committed(e.data)
+	defer func() { err = errors.Join(err, e.now.close()) }()
+	if err := e.read(ctx); err != nil {
+		return nil, err
+	}
+	committed, err := e.committed(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if stand.Was(p.Listening) && !stand.Was(p.Ready) {
-		met = append(met, inRecovery)
-	}
-	if stand.Was(p.Stopping) && p.Killed() {
-		met = append(met, inShutdown)
-	}
-	if slices.ContainsFunc(slices.Collect(maps.Values(e.caused)), func(open map[int64]bool) bool { return len(open) > 0 }) {
-		met = append(met, outputToRow)
-	}
-	for log, last := range e.taken {
-		if last >= offsets[log] {
-			met = append(met, rowToOffset)
-			break
+	e.wantCovered(committed)
+	for m, fell := range map[moment]bool{
+		inRecovery:  stand.Was(p.Listening) && !stand.Was(p.Ready),
+		inShutdown:  stand.Was(p.Stopping) && p.Killed(),
+		outputToRow: e.outputsWait(),
+		rowToOffset: e.rowsWait(committed),
+		mailToNote:  e.fly(),
+		inFlush:     e.page.UnderWay(witness.Flush),
+		inWrite:     e.page.UnderWay(witness.Write),
+		tornWrite:   e.page.WaitsAt(witness.Write, witness.Inside),
+		inSealing:   e.page.UnderWay(witness.Seal),
+		inPreparing: e.page.UnderWay(witness.Prepare),
+	} {
+		if fell {
+			met = append(met, m)
 		}
 	}
-	if e.flush.underWay() {
-		met = append(met, inFlush)
-	}
-	if e.fly() {
-		met = append(met, mailToNote)
-	}
-	e.flush.reset()
+	slices.SortFunc(met, func(a, b moment) int { return slices.Index(moments, a) - slices.Index(moments, b) })
+	e.page.Reset()
 	return met, nil
 }
 
 // read takes in what the logs and tables have got since the last time: all causes first, then what has become of them.
-func (e *evidence) read() error {
+func (e *evidence) read(ctx context.Context) error {
 	for _, log := range e.logs {
-		if err := log.read(e.sawMessage); err != nil {
+		if err := log.read(ctx, e.now, e.sawMessage); err != nil {
 			return err
 		}
 	}
 	for _, table := range e.tables {
-		if err := table.read(e.sawRow); err != nil {
+		if err := table.read(ctx, e.now, e.sawRow); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *evidence) sawMessage(r *kgo.Record) error {
-	if o, err := codecs.ParseOrigin(header(r, codecs.HeaderOrigin)); err == nil {
-		from := source{o.Log, o.Partition}
-		if e.caused[from] == nil {
-			e.caused[from] = map[int64]bool{}
+// committed returns how far the groups have committed.
+func (e *evidence) committed(ctx context.Context) (map[source]int64, error) {
+	all := map[source]int64{}
+	if e.now.Broker == nil { // there is no journal yet
+		return all, nil
+	}
+	for _, group := range groups {
+		offsets, err := e.now.Committed(ctx, group)
+		if err != nil {
+			return nil, err
 		}
-		if last, any := e.taken[from]; !any || o.Offset > last {
-			e.caused[from][o.Offset] = true
+		for at, offset := range offsets {
+			all[source{at.Topic, at.Partition}] = offset
 		}
 	}
+	return all, nil
+}
+
+// outputsWait reports whether a message has an output in a log, and no row.
+func (e *evidence) outputsWait() bool {
+	for _, open := range e.caused {
+		if len(open) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// rowsWait reports whether a message is in a row, and not committed.
+func (e *evidence) rowsWait(committed map[source]int64) bool {
+	for log, last := range e.taken {
+		if last >= committed[log] {
+			return true
+		}
+	}
+	return false
+}
+
+// wantCovered wants every message that is committed to be in a row.
+func (e *evidence) wantCovered(committed map[source]int64) {
+	for log, end := range committed {
+		if logEnd := e.end(log); end > logEnd {
+			e.addf("%s/%d is committed up to %d, and ends at %d", log.log, log.partition, end, logEnd)
+		}
+		for offset := range e.open[log] {
+			if offset < end {
+				e.addf("%s/%d is committed up to %d, and no row has offset %d", log.log, log.partition, end, offset)
+			}
+		}
+	}
+}
+
+func (e *evidence) end(log source) int64 {
+	return e.now.ends[broker.TopicPartition{Topic: log.log, Partition: log.partition}]
+}
+
+func (e *evidence) sawMessage(r *kgo.Record) error {
+	at := source{r.Topic, r.Partition}
+	if o, err := codecs.ParseOrigin(header(r, codecs.HeaderOrigin)); err == nil {
+		if e.cause(o); !e.arrive(o, at) {
+			return nil
+		}
+	}
+	if e.open[at] == nil {
+		e.open[at] = map[int64]bool{}
+	}
+	e.open[at][r.Offset] = true
 	if r.Topic != processors.NotificationEvents {
 		return nil
 	}
@@ -137,14 +198,42 @@ func (e *evidence) sawMessage(r *kgo.Record) error {
 	return err
 }
 
+// cause notes the message that an output comes from, which must be there.
+func (e *evidence) cause(o codecs.Origin) {
+	from := source{o.Log, o.Partition}
+	if end := e.end(from); o.Offset >= end {
+		e.addf("an output comes from offset %d of %s/%d, which ends at %d", o.Offset, o.Log, o.Partition, end)
+	}
+	if e.caused[from] == nil {
+		e.caused[from] = map[int64]bool{}
+	}
+	if last, any := e.taken[from]; !any || o.Offset > last {
+		e.caused[from][o.Offset] = true
+	}
+}
+
+// arrive reports whether an output has come for the first time.
+func (e *evidence) arrive(o codecs.Origin, at source) bool {
+	way := channel{source{o.Log, o.Partition}, at}
+	if last, any := e.last[way]; any && !after(o, last) {
+		return false
+	}
+	e.last[way] = o
+	return true
+}
+
 func (e *evidence) sawRow(r *kgo.Record) error {
 	taken, err := codecs.DecodeTaken(header(r, codecs.HeaderTaken))
 	from := source{tableLogs[r.Topic], r.Partition}
 	for _, t := range taken {
 		delete(e.caused[from], t.Offset)
+		delete(e.open[from], t.Offset)
 		if last, any := e.taken[from]; !any || t.Offset > last {
 			e.taken[from] = t.Offset
 		}
+	}
+	if end := e.end(from); len(taken) > 0 && e.taken[from] >= end {
+		e.addf("a row of %s/%d took in offset %d of %s, which ends at %d", r.Topic, r.Partition, e.taken[from], from.log, end)
 	}
 	return err
 }
@@ -178,43 +267,3 @@ func (e *evidence) checkMails(l *ledger, allowed func(id string) int) (repeats i
 	}
 	return repeats
 }
-
-// flushes is the file in which a process counts the batches that it writes to its stores: see engine/witness.go.
-type flushes struct {
-	file   string
-	counts []byte
-}
-
-func newFlushes(t testing.TB) *flushes {
-	t.Helper()
-	f := &flushes{file: filepath.Join(t.TempDir(), "witness")}
-	if err := os.WriteFile(f.file, make([]byte, os.Getpagesize()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.OpenFile(f.file, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if f.counts, err = syscall.Mmap(int(file.Fd()), 0, 24, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Munmap(f.counts) })
-	return f
-}
-
-// environment tells a process where to count.
-func (f *flushes) environment() string { return "TORTURE_WITNESS=" + f.file }
-
-// underWay reports whether more batches have begun than ended. While the process lives, it may be over by now.
-func (f *flushes) underWay() bool {
-	begun, ended := (*atomic.Uint64)(unsafe.Pointer(&f.counts[0])), (*atomic.Uint64)(unsafe.Pointer(&f.counts[8]))
-	return begun.Load() > ended.Load()
-}
-
-// hold has the process wait before its next batch (1), or when that is written and before it says so (2), until it is
-// killed.
-func (f *flushes) hold(where uint64) { (*atomic.Uint64)(unsafe.Pointer(&f.counts[16])).Store(where) }
-
-// reset is for when the process is dead.
-func (f *flushes) reset() { clear(f.counts) }

@@ -73,7 +73,7 @@ func (c *cluster) sockets() (n float64) {
 // lose does to all brokers what takes them away, and after a while what brings them back, and sends the same receipt
 // again and again meanwhile.
 func (c *cluster) lose(how string, away, back func(*kafka.Node)) {
-	client := newClient(c.books, c.probe, "gone-"+how, c.seed, 1)
+	client := newClient(c.t.Context(), c.books, c.probe, "gone-"+how, c.seed, 1)
 	began := time.Now()
 	for _, b := range c.kafka.Brokers {
 		away(b)

@@ -60,7 +60,7 @@ func (c *cluster) shareWork() {
 func (c *cluster) agreeAfter(instances ...*stand.Process) {
 	c.t.Helper()
 	const orders = 8
-	asker := newClient(c.books, c.probe, fmt.Sprintf("after-%d-%d", len(instances), c.stops), c.seed, 1)
+	asker := newClient(c.t.Context(), c.books, c.probe, fmt.Sprintf("after-%d-%d", len(instances), c.stops), c.seed, 1)
 	for i := range orders * len(instances) {
 		id, sku := fmt.Sprintf("o-%s-%d", asker.name, i), skuOn(int32(i%partitions))
 		body := fmt.Sprintf(`{"order_id":%q,"customer":{"id":"c-%s","email":"ada@example.org"},"policy":"partial","lines":[{"sku":%q,"quantity":1}]}`, id, id, sku)

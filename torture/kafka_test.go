@@ -2,13 +2,11 @@ package torture
 
 import (
 	"flag"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-
 	"stockflow/processors"
-	"stockflow/stand"
 	"stockflow/stand/kafka"
 )
 
@@ -45,8 +43,7 @@ func TestOnKafka(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			n := seedOf(t)
-			c := &cluster{newShare(newRack(t, n, "", *hands), nil), brokers, newDoor()}
-			c.share.brokers = brokers.Addresses()
+			c := &cluster{newShare(newRack(t, n, "", *hands), brokers.Connection()), brokers, newDoor()}
 			test.do(c)
 			c.finish()
 			brokers.Clear()
@@ -64,7 +61,6 @@ type cluster struct {
 // begin starts the first instance.
 func (c *cluster) begin() {
 	c.open()
-	c.shelf = logsOf(c.kafka.Connection(), kadm.NewClient(c.client))
 	c.probe.open(c.first.HTTP, "first ")
 }
 
@@ -75,47 +71,17 @@ func (c *cluster) finish() {
 		return
 	}
 	c.close(func() {
-		p := stand.Spawn(c.t, nil, "verify", "--brokers", c.share.brokers, "--url", c.first.HTTP)
-		if code := p.Exit(); code != 0 {
-			c.t.Errorf("verify ends with %d: %s", code, p.LastWords())
+		for _, text := range verified(c.t, "--brokers", strings.Join(c.brokers.Brokers, ","), "--url", c.first.HTTP).texts {
+			c.t.Error(text)
 		}
 	})
 }
 
-// crash kills the one instance in all ways that need no look at the broker's files.
+// crash kills the one instance, in all ways there are on brokers of others.
 func (c *cluster) crash() {
 	c.session = shortestSession
 	c.begin()
-	ways := []string{"at work", "at the start", "while stopping", "at a store flush", "at a mail"}
-	for n := range *kills_ {
-		way := someKill(c.rnd, n, ways[n%len(ways)])
-		if way.aim != inRecovery {
-			c.awaitOrders(c.first, 20)
-		}
-		c.must(way.do(c.rnd, &victim{Process: c.first, data: c.data, relay: c.relay, flush: c.flush}))
-		c.buried(c.first)
-		c.flush.reset()
-		c.killed++
-		began := time.Now()
-		c.first = c.join("first")
-		c.follow(c.first)
-		c.t.Logf("kill %3d %-18s orders %d", n+1, way.name, c.books.placed())
-		if way.name != "at the start" || n == *kills_-1 {
-			c.must(c.first.Await(c.first.Ready, "ready"))
-			c.t.Logf("ready after %s", time.Since(began).Round(time.Millisecond))
-		}
-	}
-}
-
-// follow leads the clients to an instance as soon as it listens.
-func (c *cluster) follow(p *stand.Process) {
-	go func() {
-		if p.Await(p.Listening, "listening") == nil {
-			for _, d := range append(c.doors, c.probe) {
-				d.open(p.HTTP, "first ")
-			}
-		}
-	}()
+	c.share.crash(*kills_)
 }
 
 // loseLeaders kills the broker that leads a partition of the orders, another partition each time, and starts it again

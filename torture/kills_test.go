@@ -3,11 +3,12 @@ package torture
 import (
 	"context"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"stockflow/journal/witness"
 	"stockflow/stand"
 )
 
@@ -21,9 +22,8 @@ type kill struct {
 // victim is a process, and what one has to know to kill it at the right moment.
 type victim struct {
 	*stand.Process
-	data  string
 	relay *stand.Relay
-	flush *flushes
+	page  *witness.Page
 }
 
 // kills are the ways to kill, and how many in a hundred are killed so.
@@ -31,12 +31,17 @@ var kills = []struct {
 	share int
 	kill
 }{
-	{40, kill{"at work", "", atWork}},
-	{18, kill{"at the start", inRecovery, atTheStart}},
-	{14, kill{"while stopping", inShutdown, whileStopping}},
-	{10, kill{"at a store flush", inFlush, atAFlush}},
-	{10, kill{"at a mail", mailToNote, atAMail}},
-	{8, kill{"at a commit", "", atACommit}},
+	{30, kill{"at work", "", atWork}},
+	{16, kill{"at the start", inRecovery, atTheStart}},
+	{12, kill{"while stopping", inShutdown, whileStopping}},
+	{8, kill{"at a store flush", inFlush, atAFlush}},
+	{8, kill{"at a mail", mailToNote, atAMail}},
+	{4, kill{"at a row", outputToRow, atARow}},
+	{4, kill{"at a commit", "", atACommit}},
+	{6, kill{"at a journal write", inWrite, atAWrite}},
+	{4, kill{"at half of a write", tornWrite, atHalfAWrite}},
+	{4, kill{"at sealing", inSealing, atSealing}},
+	{4, kill{"at preparing a file", inPreparing, atPreparing}},
 }
 
 // someKill draws one, of those with that name if it isn't "". The first kills of a run are one of each kind, so that a
@@ -83,17 +88,24 @@ func atWork(rnd *rand.Rand, v *victim) error {
 	return nil
 }
 
-// atTheStart kills between the start of the process and a little after it can be asked.
+// atTheStart kills between the start of the process and a little after it can be asked. One time in four it is in the first write to the
+// journal, which is what a start makes durable once more.
 func atTheStart(rnd *rand.Rand, v *victim) error {
-	if rnd.IntN(2) == 0 { // before the log is open
-		time.Sleep(between(rnd, 5*time.Millisecond, 400*time.Millisecond))
+	switch rnd.IntN(4) {
+	case 0:
+		time.Sleep(between(rnd, 5*time.Millisecond, 150*time.Millisecond))
+		v.Kill()
+		return nil
+	case 1:
+		v.page.Hold(witness.Write, witness.Place(rnd.UintN(3)))
+		awaitHeld(v)
 		v.Kill()
 		return nil
 	}
 	if err := v.Await(v.Listening, "listening"); err != nil {
 		return err
 	}
-	time.Sleep(between(rnd, 0, 150*time.Millisecond))
+	time.Sleep(between(rnd, 0, 40*time.Millisecond))
 	v.Kill()
 	return nil
 }
@@ -125,15 +137,84 @@ func watch(met func() bool) {
 	}
 }
 
-// atAFlush looks at the witness until a batch is on its way to a store. One time in three it kills as soon as it sees
-// one, which is somewhere in it or just too late; else the process waits for it on either side of the batch.
-func atAFlush(rnd *rand.Rand, v *victim) error {
+// awaitHeld waits until the process waits where it is held.
+func awaitHeld(v *victim) {
+	for end := time.Now().Add(aimed); !v.page.Waits() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// atARow kills when the outputs of a message are in their logs, if it has any, and its row is not.
+func atARow(rnd *rand.Rand, v *victim) error {
 	if err := v.Await(v.Ready, "ready"); err != nil {
 		return err
 	}
+	return killIn(rnd, v, witness.Row, witness.Before)
+}
+
+// atAFlush kills when a batch is on its way to a store.
+func atAFlush(rnd *rand.Rand, v *victim) error {
+	return inTheMidst(rnd, v, witness.Flush, witness.Before, witness.After)
+}
+
+// atAWrite kills when frames are on their way to the journal.
+func atAWrite(rnd *rand.Rand, v *victim) error {
+	return inTheMidst(rnd, v, witness.Write, witness.Before, witness.Inside, witness.After)
+}
+
+// atHalfAWrite kills when the half of them is there.
+func atHalfAWrite(rnd *rand.Rand, v *victim) error {
+	if err := v.Await(v.Ready, "ready"); err != nil {
+		return err
+	}
+	return killIn(rnd, v, witness.Write, witness.Inside)
+}
+
+// atSealing kills when a full file of the journal is rewritten. One time in two that is held up until the journal has gone on to
+// another file meanwhile, which must not be one that the manifest still names.
+func atSealing(rnd *rand.Rand, v *victim) error {
+	if rnd.IntN(2) == 0 {
+		return inTheMidst(rnd, v, witness.Seal, witness.Before, witness.Inside, witness.After)
+	}
+	if err := v.Await(v.Ready, "ready"); err != nil {
+		return err
+	}
+	v.page.Hold(witness.Seal, witness.Inside)
+	awaitHeld(v)
+	before := v.page.Begun(witness.Prepare)
+	for end := time.Now().Add(aimed); v.page.Begun(witness.Prepare) < before+2 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	v.Kill()
+	return nil
+}
+
+// atPreparing kills when the file is prepared that the journal is to go on with.
+func atPreparing(rnd *rand.Rand, v *victim) error {
+	return inTheMidst(rnd, v, witness.Prepare, witness.Before, witness.Inside, witness.After)
+}
+
+// inTheMidst kills in the midst of a work, of which the next one is soon to come. One time in four it kills as soon as it sees one,
+// which is somewhere in it or just too late; else the process waits at one of the places.
+func inTheMidst(rnd *rand.Rand, v *victim, w witness.Work, places ...witness.Place) error {
+	if err := v.Await(v.Ready, "ready"); err != nil {
+		return err
+	}
+	if rnd.IntN(4) > 0 {
+		return killIn(rnd, v, w, places[rnd.IntN(len(places))])
+	}
 	time.Sleep(between(rnd, 5*time.Millisecond, 500*time.Millisecond))
-	v.flush.hold(rnd.Uint64N(3))
-	watch(v.flush.underWay)
+	watch(func() bool { return v.page.UnderWay(w) })
+	v.Kill()
+	return nil
+}
+
+// killIn kills a process that waits at a place of a work, after those had a moment who don't wait for it.
+func killIn(rnd *rand.Rand, v *victim, w witness.Work, at witness.Place) error {
+	time.Sleep(between(rnd, 5*time.Millisecond, 500*time.Millisecond))
+	v.page.Hold(w, at)
+	awaitHeld(v)
+	time.Sleep(between(rnd, 0, 20*time.Millisecond))
 	v.Kill()
 	return nil
 }
@@ -157,16 +238,21 @@ func atACommit(rnd *rand.Rand, v *victim) error {
 	if err := v.Await(v.Ready, "ready"); err != nil {
 		return err
 	}
-	time.Sleep(between(rnd, 5*time.Millisecond, 500*time.Millisecond))
-	size := func() int64 {
-		info, err := os.Stat(filepath.Join(v.data, "broker", "groups.log"))
-		if err != nil {
-			return 0
-		}
-		return info.Size()
+	client, err := connectionTo(v.Process).Client()
+	if err != nil {
+		return err
 	}
-	before := size()
-	watch(func() bool { return size() != before })
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	time.Sleep(between(rnd, 5*time.Millisecond, 500*time.Millisecond))
+	committed := func() (n int64) {
+		for _, group := range admin.FetchManyOffsets(context.Background(), groups...) {
+			group.Fetched.Each(func(o kadm.OffsetResponse) { n += o.At })
+		}
+		return n
+	}
+	before := committed()
+	watch(func() bool { return committed() != before })
 	v.Kill()
 	return nil
 }

@@ -72,7 +72,7 @@ func (c *cluster) watch() *outage {
 }
 
 func (o *outage) asker(name string) *client {
-	c := newClient(o.c.books, o.c.probe, name, o.c.seed, rand.Uint64())
+	c := newClient(o.c.t.Context(), o.c.books, o.c.probe, name, o.c.seed, rand.Uint64())
 	c.ctx = o.c.t.Context()
 	return c
 }

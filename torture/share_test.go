@@ -3,7 +3,9 @@ package torture
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,11 +21,10 @@ import (
 // flights is how many e-mails a sender has in hand at once: so many may be sent again by its successor.
 const flights = 8
 
-// share is a rack with several instances. The first holds the broker and has half of the clients.
+// share is a rack with several instances on the same brokers. The first has half of the clients.
 type share struct {
 	*rack
-	brokers string // where the logs are, as --brokers takes it
-	shelf   shelf
+	brokers broker.Connection
 	session time.Duration // of the instances, the program's own if 0
 	// patience is how long a row that has gone back may wait to be mended; stand.Generous if 0.
 	patience time.Duration
@@ -34,8 +35,8 @@ type share struct {
 	stops    int
 }
 
-func newShare(k *rack, logs shelf) *share {
-	return &share{rack: k, shelf: logs}
+func newShare(k *rack, brokers broker.Connection) *share {
+	return &share{rack: k, brokers: brokers}
 }
 
 // open starts the first instance, and lets the clients in.
@@ -43,7 +44,7 @@ func (s *share) open() {
 	s.doors = append(s.doors, newDoor())
 	s.first = s.join("first")
 	s.must(s.first.Await(s.first.Ready, "ready"))
-	client, err := connectionTo(s.first).Client()
+	client, err := s.brokers.Client()
 	s.must(err)
 	s.client, s.admin = client, kadm.NewClient(client)
 	s.t.Cleanup(client.Close)
@@ -60,18 +61,12 @@ func (s *share) must(err error) {
 	}
 }
 
-// join starts an instance on a directory of its own, which it finds again when it has been there before. Without brokers
-// of others, the first holds the broker.
+// join starts an instance on a directory of its own, which it finds again when it has been there before.
 func (s *share) join(name string) *stand.Process {
-	data, brokers := s.dataOf(name), s.brokers
-	if brokers == "" && s.first != nil {
-		brokers = s.first.Kafka
-	}
-	args := append([]string{"--log-level", "warn", "serve", "--http", "127.0.0.1:0", "--data", data}, s.relay.Flags()...)
-	if brokers != "" {
-		args = append(args, "--brokers", brokers)
-	}
-	env := []string{s.flush.environment(), "TORTURE_FLAW=" + s.flaw}
+	args := append([]string{
+		"--log-level", "warn", "serve", "--http", "127.0.0.1:0", "--data", s.dataOf(name), "--brokers", strings.Join(s.brokers.Brokers, ","),
+	}, s.relay.Flags()...)
+	env := []string{s.env, "TORTURE_FLAW=" + s.flaw, "STOCKFLOW_KAFKA="} // the port is for journals
 	if s.session > 0 {
 		env = append(env, "TORTURE_SESSION="+s.session.String())
 	}
@@ -93,7 +88,7 @@ func (s *share) instances() []*stand.Process {
 	return []*stand.Process{s.first, s.other}
 }
 
-// connectionTo is how to reach the brokers of an instance.
+// connectionTo is how to reach the brokers of an instance, or the Kafka port in front of its journal.
 func connectionTo(p *stand.Process) broker.Connection {
 	return broker.Connection{Brokers: strings.Split(p.Kafka, ",")}
 }
@@ -138,7 +133,7 @@ func (s *share) settle(looks ...func()) *audit {
 	s.ends()
 	s.working.Wait()
 	s.must(rest(s.t.Context(), s.first))
-	a := newAudit(s.shelf)
+	a := newAudit(s.t.Context(), atBrokers(s.brokers))
 	if err := s.repaired(); err != nil {
 		a.addf("%v", err)
 	}
@@ -169,31 +164,24 @@ func (s *share) settle(looks ...func()) *audit {
 }
 
 // repaired waits until every key's last record is its newest: an owner that is idle looks for records of others every
-// two seconds.
+// five seconds.
 func (s *share) repaired() error {
 	newest, last := map[string][]byte{}, map[string][]byte{}
-	var tables []reader
-	for table := range tableLogs {
-		for p := range int32(partitions) {
-			tables = append(tables, s.shelf(table, p))
-		}
-	}
+	tables := readers(slices.Collect(maps.Keys(tableLogs))...)
 	deadline := time.NewTimer(cmp.Or(s.patience, stand.Generous))
 	defer deadline.Stop()
 	tick := time.NewTicker(glance)
 	defer tick.Stop()
 	for {
-		for _, table := range tables {
-			err := table.read(func(r *kgo.Record) error {
-				key := r.Topic + " " + string(r.Key)
-				if last[key] = r.Value; !older(r.Value, newest[key]) {
-					newest[key] = r.Value
-				}
-				return nil
-			})
-			if err != nil {
-				return err
+		err := s.readOn(tables, func(r *kgo.Record) error {
+			key := r.Topic + " " + string(r.Key)
+			if last[key] = r.Value; !older(r.Value, newest[key]) {
+				newest[key] = r.Value
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		stale := ""
 		for key := range last {
@@ -210,4 +198,52 @@ func (s *share) repaired() error {
 		case <-tick.C:
 		}
 	}
+}
+
+// readOn calls each with what has come since the last time.
+func (s *share) readOn(all []*reader, each func(*kgo.Record) error) error {
+	now, err := atBrokers(s.brokers)(s.t.Context())
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		err = errors.Join(err, r.read(s.t.Context(), now, each))
+	}
+	return errors.Join(err, now.close())
+}
+
+// crash kills the one instance so many times, in those ways or in all there are on brokers of others.
+func (s *share) crash(times int, ways ...string) {
+	if len(ways) == 0 {
+		ways = []string{"at work", "at the start", "while stopping", "at a store flush", "at a mail"}
+	}
+	for n := range times {
+		way := someKill(s.rnd, n, ways[n%len(ways)])
+		if way.aim != inRecovery {
+			s.awaitOrders(s.first, 20)
+		}
+		s.must(way.do(s.rnd, &victim{Process: s.first, relay: s.relay, page: s.page}))
+		s.buried(s.first)
+		s.page.Reset()
+		s.killed++
+		began := time.Now()
+		s.first = s.join("first")
+		s.follow(s.first)
+		s.t.Logf("kill %3d %-18s orders %d", n+1, way.name, s.books.placed())
+		if way.name != "at the start" || n == times-1 {
+			s.must(s.first.Await(s.first.Ready, "ready"))
+			s.t.Logf("ready after %s", time.Since(began).Round(time.Millisecond))
+		}
+	}
+}
+
+// follow leads the clients to an instance as soon as it listens.
+func (s *share) follow(p *stand.Process) {
+	go func() {
+		if p.Await(p.Listening, "listening") == nil {
+			for _, d := range s.doors {
+				d.open(p.HTTP, "first ")
+			}
+		}
+	}()
 }

@@ -12,8 +12,7 @@ var times = flag.Int("times", 0, "how often an instance is stopped for longer th
 // sessionTime is short, as many of them are outsat.
 const sessionTime = 2 * time.Second
 
-// TestStaleOwners has two instances share the partitions of one broker, and stops the one that doesn't hold the broker
-// until the other has everything; then it goes on where it was, with rows and messages that are long another's. Before
+// TestStaleOwners has two instances share the partitions of a Kafka, and stops one of them until the other has everything; then it goes on where it was, with rows and messages that are long another's. Before
 // that there is one instance, then three, then one again, of which one leaves in good order and one is killed.
 func TestStaleOwners(t *testing.T) {
 	if !withFlaws || *times == 0 {
@@ -22,7 +21,7 @@ func TestStaleOwners(t *testing.T) {
 	n := seedOf(t)
 	t.Logf("%d times, -seed %d", *times, n)
 	k := newRack(t, n, "", *hands)
-	s := newShare(k, filesOf(k.data))
+	s := newShare(k, fakeKafka(t))
 	s.session = sessionTime
 	s.open()
 	s.scale()
@@ -42,8 +41,8 @@ func TestStaleOwnersAreFound(t *testing.T) {
 	const each = 3
 	for n := 0; n < *times; n += each {
 		k := newRack(t, seedOf(t)+uint64(n), "noRepair", *hands)
-		s := newShare(k, filesOf(k.data))
-		s.session, s.patience = sessionTime, 3*time.Second // an idle owner looks every two
+		s := newShare(k, fakeKafka(t))
+		s.session, s.patience = sessionTime, 10*time.Second // an idle owner looks every five
 		s.open()
 		s.pair()
 		for i := range each {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -12,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"stockflow/cli"
+	"stockflow/broker"
 	"stockflow/stand"
 )
 
@@ -31,8 +32,6 @@ const (
 	moreKills   = 30
 )
 
-func TestMain(m *testing.M) { stand.Main(m, cli.Main) }
-
 // TestTorture kills a Stockflow under load, again and again, and audits what is left.
 func TestTorture(t *testing.T) {
 	n := seedOf(t)
@@ -41,44 +40,32 @@ func TestTorture(t *testing.T) {
 	whole := *kills_ >= enoughKills && *how == ""
 	for done := 0; done < *kills_ && !t.Failed(); done += *round {
 		k := newRack(t, n+uint64(done), "", *hands)
-		k.full = 8 << 10 // so that batches are merged at each start
+		k.tail = smallTail
 		k.torture(min(*round, *kills_-done), *how, total)
 		for more := 0; whole && done+*round >= *kills_ && more < moreKills && len(total.missing()) > 0; more++ {
-			k.kill(killAt(total.missing()[0]), total)
+			if err := k.kill(killAt(total.missing()[0]), total); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if wrong := k.audit(total); wrong.n > 0 {
-			t.Errorf("%d complaints, -seed %d\n%s\n%s", wrong.n, n, strings.Join(wrong.texts, "\n"), k.lastWords())
-		}
+		k.wantFine(k.audit(total))
 	}
 	t.Logf("\n%s", total)
 	if missing := total.missing(); whole && len(missing) > 0 {
 		t.Errorf("the run is void: no kill fell into %s", missing)
 	}
-	if whole && withFlaws && total.merged == 0 {
-		t.Error("the run is void: no batches were merged")
+	if whole && withFlaws && total.sealed == 0 {
+		t.Error("the run is void: no file of the journal was sealed")
 	}
 }
 
-// TestFlaws kills programs that lack a part of the protocol each, until the audit finds that something is wrong. A
-// program that marks offsets early is only wrong for moments, in which many use it and one of its groups commits.
-func TestFlaws(t *testing.T) {
-	if !withFlaws {
-		t.Skip("it needs a program that is built with the tag torture")
-	}
-	const most, each = 300, 10
-	for flaw, way := range map[string]string{"sendEarly": "", "storeEarly": "", "markEarly": "at a commit"} {
-		n, found, total := seedOf(t), 0, newTally()
-		for kills := 0; kills < most && found == 0; kills += each {
-			k := newRack(t, n+uint64(kills), flaw, 6**hands)
-			k.torture(each, way, total)
-			wrong := k.audit(total)
-			if found = wrong.n; found > 0 {
-				t.Logf("%s: %d complaints after %d kills, such as: %s", flaw, found, kills+each, wrong.texts[0])
-			}
-		}
-		if found == 0 {
-			t.Errorf("%s: nothing was found in %d kills, -seed %d", flaw, most, n)
-		}
+// smallTail is the size of the files of a journal that seals one after the other.
+const smallTail = 256 << 10
+
+// wantFine wants there to be no complaints.
+func (k *rack) wantFine(wrong *complaints) {
+	k.t.Helper()
+	if wrong.n > 0 {
+		k.t.Errorf("%d complaints, -seed %d\n%s\n%s", wrong.n, k.seed, strings.Join(wrong.texts, "\n"), k.lastWords())
 	}
 }
 
@@ -95,7 +82,7 @@ type tally struct {
 	found                                                       map[moment]int
 	ready                                                       []time.Duration // from the start of a process until it was ready
 	orders, messages, repeats, records, mails, mailsAgain, http int64
-	merged                                                      int
+	sealed                                                      int // files that the journals have in the end
 }
 
 func newTally() *tally { return &tally{kills: map[string]int{}, found: map[moment]int{}} }
@@ -127,8 +114,8 @@ func (y *tally) String() string {
 		text += fmt.Sprintf("ready after %s in the median, %s at most, of %d starts\n",
 			y.ready[last/2].Round(time.Millisecond), y.ready[last].Round(time.Millisecond), len(y.ready))
 	}
-	return text + fmt.Sprintf("%d orders; %d messages in the logs, %d of them repeats; %d rows written; %d e-mails, %d of them again; %d rows compared with HTTP; %d merged batches\n",
-		y.orders, y.messages, y.repeats, y.records, y.mails, y.mailsAgain, y.http, y.merged)
+	return text + fmt.Sprintf("%d orders; %d messages in the logs, %d of them repeats; %d rows written; %d e-mails, %d of them again; %d rows compared with HTTP; %d sealed files\n",
+		y.orders, y.messages, y.repeats, y.records, y.mails, y.mailsAgain, y.http, y.sealed)
 }
 
 // rack is a directory on which a Stockflow is killed, and those who use it meanwhile.
@@ -140,12 +127,13 @@ type rack struct {
 	data   string
 	last   *stand.Process // that was killed or stopped
 	cry    string         // what no process should ever write to its standard error
+	full   bool           // the disk is at times, which tears stores; else none is ever set aside
 	relay  *stand.Relay
 	books  *books
 	doors  []*door // which the clients are shared out to
 	flaw   string
 	hands  int
-	full   int // the bytes of a file of the log, the program's own if 0
+	tail   int // the bytes of a file of the journal, the program's own if 0
 	assortment
 	*evidence
 
@@ -168,18 +156,24 @@ func (k *rack) begin() {
 	ctx, cancel := context.WithCancel(k.t.Context())
 	k.ends = cancel
 	for i := range k.hands {
-		c := newClient(k.books, k.doors[i%len(k.doors)], fmt.Sprintf("%d-%d", k.seed%1000, i), k.seed, uint64(i))
+		c := newClient(k.t.Context(), k.books, k.doors[i%len(k.doors)], fmt.Sprintf("%d-%d", k.seed%1000, i), k.seed, uint64(i))
 		c.assortment = k.assortment
 		k.working.Go(func() { c.work(ctx, k.act) })
 	}
 }
 
+// leave has the clients leave, each when what it has begun is done.
+func (k *rack) leave() {
+	k.ends()
+	k.working.Wait()
+}
+
 // spawn starts a process on the directory, and leads the clients to it.
 func (k *rack) spawn() *stand.Process {
 	args := append([]string{"--log-level", "warn", "serve", "--http", "127.0.0.1:0", "--data", k.data}, k.relay.Flags()...)
-	env := []string{k.evidence.flush.environment(), "TORTURE_FLAW=" + k.flaw}
-	if k.full > 0 {
-		env = append(env, fmt.Sprint("TORTURE_SEGMENT=", k.full))
+	env := []string{k.env, "TORTURE_FLAW=" + k.flaw}
+	if k.tail > 0 {
+		env = append(env, fmt.Sprint("TORTURE_TAIL_BYTES=", k.tail))
 	}
 	p := stand.Spawn(k.t, env, args...)
 	go func() {
@@ -196,20 +190,23 @@ func (k *rack) spawn() *stand.Process {
 func (k *rack) torture(times int, how string, y *tally) {
 	k.begin()
 	for n := range times {
-		k.kill(someKill(k.rnd, n, how), y)
+		if err := k.kill(someKill(k.rnd, n, how), y); err != nil {
+			k.t.Fatal(err)
+		}
 	}
 }
 
-// kill kills a process in that way, and looks at what it fell into.
-func (k *rack) kill(way kill, y *tally) {
+// kill kills a process in that way, and looks at what it fell into. The error says that it can't be killed, because it has ended, or
+// that what it has left can't be read.
+func (k *rack) kill(way kill, y *tally) error {
 	p := k.spawn()
-	if err := way.do(k.rnd, &victim{Process: p, data: k.data, relay: k.relay, flush: k.evidence.flush}); err != nil {
-		k.t.Fatalf("%s: %v", way.name, err)
+	if err := way.do(k.rnd, &victim{Process: p, relay: k.relay, page: k.page}); err != nil {
+		return fmt.Errorf("%s: %w", way.name, err)
 	}
 	k.buried(p)
-	met, err := k.look(p)
+	met, err := k.look(k.t.Context(), p)
 	if err != nil {
-		k.t.Fatal(err)
+		return fmt.Errorf("%s: %w", way.name, err)
 	}
 	k.killed++
 	y.kills[way.name]++
@@ -222,18 +219,18 @@ func (k *rack) kill(way kill, y *tally) {
 		ready = p.ReadyAfter.Round(time.Millisecond).String()
 	}
 	k.t.Logf("kill %3d %-18s ready after %-8s orders %-7d fell into %v", k.killed, way.name, ready, k.books.placed(), met)
+	return nil
 }
 
 // audit starts a last process, lets the clients finish and everything come to rest, and looks at what there is.
 func (k *rack) audit(y *tally) *complaints {
-	a := newAudit(filesOf(k.data))
 	p := k.spawn()
 	if err := p.Await(p.Ready, "ready"); err != nil {
 		k.t.Fatal(err)
 	}
+	a := newAudit(k.t.Context(), durable(k.data, p.HTTP))
 	y.ready = append(y.ready, p.ReadyAfter)
-	k.ends()
-	k.working.Wait()
+	k.leave()
 	if err := rest(k.t.Context(), p); err != nil {
 		a.addf("%v", err)
 	}
@@ -242,6 +239,7 @@ func (k *rack) audit(y *tally) *complaints {
 	wrong, rows := k.agree(p, a.ledger)
 	a.add(wrong)
 	y.http += rows
+	a.add(verified(k.t, "--data", k.data))
 	if err := p.Stop(); err != nil {
 		a.addf("%v", err)
 	}
@@ -249,11 +247,8 @@ func (k *rack) audit(y *tally) *complaints {
 	y.mailsAgain += int64(k.checkMails(a.ledger, func(id string) int { return k.allowed[id] }))
 	y.mails += int64(len(k.relay.Counts()))
 	y.orders += int64(len(a.ledger.orders))
-	merged, err := mergedBatches(k.data)
-	if err != nil {
-		a.addf("%v", err)
-	}
-	y.merged += merged
+	a.add(k.evidence.complaints)
+	a.add(k.stopped(a.from, y))
 	y.messages, y.repeats, y.records = y.messages+a.messages, y.repeats+a.repeats, y.records+a.records
 	if a.stale > 0 {
 		a.addf("%d rows were written that were older than the one before them, and there was one owner at a time", a.stale)
@@ -263,6 +258,36 @@ func (k *rack) audit(y *tally) *complaints {
 	}
 	k.t.Logf("what was answered: %s", k.books.summary())
 	return a.complaints
+}
+
+// verified wants the program's own verification to find nothing.
+func verified(t *testing.T, args ...string) *complaints {
+	wrong := new(complaints)
+	p := stand.Spawn(t, nil, append([]string{"verify"}, args...)...)
+	if code := p.Exit(); code != 0 {
+		wrong.addf("verify ends with %d: %s", code, p.LastWords())
+	}
+	return wrong
+}
+
+// stopped wants the journal of a process that has stopped to have what it had when the process was at rest.
+func (k *rack) stopped(before *reading, y *tally) *complaints {
+	wrong := new(complaints)
+	now, err := left(k.data)(k.t.Context())
+	if err != nil {
+		wrong.addf("the journal that was closed can't be read: %v", err)
+		return wrong
+	}
+	if local, ok := now.Broker.(broker.Local); ok {
+		y.sealed += local.Journal().Stats().SealedFiles
+	}
+	if !maps.Equal(now.ends, before.ends) {
+		wrong.addf("topics end at %v, and at rest they ended at %v", now.ends, before.ends)
+	}
+	if err := now.close(); err != nil {
+		wrong.addf("%v", err)
+	}
+	return wrong
 }
 
 // agree waits until what a process shows of every row is the fold, and returns how many rows there are: its view may be a moment behind.
@@ -284,7 +309,8 @@ func (k *rack) agree(p *stand.Process, l *ledger) (wrong *complaints, rows int64
 func (k *rack) buried(p *stand.Process) {
 	k.last = p
 	for line := range strings.Lines(p.Stderr.String()) {
-		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") || strings.Contains(line, "DATA RACE") {
+		aside := !k.full && strings.Contains(line, "set aside")
+		if aside || strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") || strings.Contains(line, "DATA RACE") {
 			k.cry = line
 		}
 	}

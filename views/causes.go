@@ -4,25 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
 
+	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/processors"
 )
-
-// causes remembers what the messages that the tables took in have sent, so that a write can be followed to
-// everything that came of it. It learns that from the header `taken` of the changelog records.
-//
-// It remembers the last maxRemembered messages and outputs that this process has read; of older ones it can't say
-// what they sent, and says so.
-type causes struct {
-	mu      sync.Mutex // guards what follows, and is held while a row and what it took in are put in their places
-	effects map[codecs.Origin]*effect
-	ring    []*effect // the same, oldest first
-	weight  int       // of ring
-	waiting map[codecs.Origin][]chan struct{}
-}
 
 // effect is a message that a table has taken in.
 type effect struct {
@@ -32,9 +18,6 @@ type effect struct {
 
 // whole is the index of a message itself, where an origin has that of one of its outputs.
 const whole = -1
-
-// maxRemembered bounds the memory: at some 100 bytes each, a few MiB.
-const maxRemembered = 100_000
 
 // ErrExpired says that a write was taken in, but it is no longer known what it caused.
 var ErrExpired = errors.New("what followed from the write is no longer known")
@@ -52,84 +35,6 @@ func (l *Lagging) Error() string {
 	return fmt.Sprintf("%s has not taken in what message %s/%d/%d caused", l.Log, l.Cause.Log, l.Cause.Partition, l.Cause.Offset)
 }
 
-func newCauses() *causes {
-	return &causes{effects: map[codecs.Origin]*effect{}, waiting: map[codecs.Origin][]chan struct{}{}}
-}
-
-// place puts a row in its place with set, and then what went into it: nobody sees the one without the other.
-func (c *causes) place(log string, partition int32, taken []codecs.Taken, set func() error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := set(); err != nil {
-		return err
-	}
-	for _, t := range taken {
-		e := &effect{t, codecs.Origin{Log: log, Partition: partition, Offset: t.Offset, Index: whole}}
-		for _, name := range e.names() {
-			c.effects[name] = e
-			for _, ch := range c.waiting[name] {
-				close(ch)
-			}
-			delete(c.waiting, name)
-		}
-		c.ring = append(c.ring, e)
-		c.weight += 1 + len(t.Sent)
-	}
-	c.forget()
-	return nil
-}
-
-// names are what an effect may be asked for by: its own place, and what caused it.
-func (e *effect) names() []codecs.Origin {
-	if e.Origin == nil {
-		return []codecs.Origin{e.at}
-	}
-	return []codecs.Origin{e.at, *e.Origin}
-}
-
-// forget drops the oldest. The caller holds mu.
-func (c *causes) forget() {
-	for c.weight > maxRemembered {
-		e := c.ring[0]
-		c.ring[0], c.ring = nil, c.ring[1:]
-		c.weight -= 1 + len(e.Sent)
-		for _, name := range e.names() {
-			if c.effects[name] == e {
-				delete(c.effects, name)
-			}
-		}
-	}
-}
-
-// look returns the effect of that name, or a channel that is closed when it comes. has tells from the row whether the
-// message was taken in; if it was, and the effect is not known, it will never come.
-func (c *causes) look(name codecs.Origin, has func() (bool, error)) (*effect, <-chan struct{}, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e := c.effects[name]; e != nil {
-		return e, nil, nil
-	}
-	switch old, err := has(); {
-	case err != nil:
-		return nil, nil, err
-	case old:
-		return nil, nil, ErrExpired
-	}
-	ch := make(chan struct{})
-	c.waiting[name] = append(c.waiting[name], ch)
-	return nil, ch, nil
-}
-
-// leave takes back a wait that has ended without what it waited for.
-func (c *causes) leave(name codecs.Origin, ch <-chan struct{}) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	left := slices.DeleteFunc(c.waiting[name], func(w chan struct{}) bool { return w == ch })
-	if c.waiting[name] = left; len(left) == 0 {
-		delete(c.waiting, name)
-	}
-}
-
 // pending is a message that is to be taken in by the row of key in the table of log.
 type pending struct {
 	name     codecs.Origin
@@ -144,7 +49,11 @@ func (t *Tables) Follow(ctx context.Context, log string, partition int32, offset
 	for len(open) > 0 {
 		p := open[len(open)-1]
 		open = open[:len(open)-1]
-		e, err := t.await(ctx, p)
+		table := t.of(p.log)
+		if table == nil {
+			return fmt.Errorf("there is no table of the log %q", p.log)
+		}
+		e, err := table.await(ctx, p.key, p.name)
 		if err != nil {
 			return err
 		}
@@ -156,26 +65,6 @@ func (t *Tables) Follow(ctx context.Context, log string, partition int32, offset
 		}
 	}
 	return nil
-}
-
-// await waits until a message was taken in.
-func (t *Tables) await(ctx context.Context, p pending) (*effect, error) {
-	table := t.of(p.log)
-	if table == nil {
-		return nil, fmt.Errorf("there is no table of the log %q", p.log)
-	}
-	for {
-		e, came, err := t.causes.look(p.name, func() (bool, error) { return table.hasTaken(p.key, p.name) })
-		if err != nil || e != nil {
-			return e, err
-		}
-		select {
-		case <-came:
-		case <-ctx.Done():
-			t.causes.leave(p.name, came)
-			return nil, &Lagging{Log: p.log, Cause: p.name}
-		}
-	}
 }
 
 // of returns the table that a log is folded into, nil if there is none here.
@@ -210,6 +99,57 @@ func leads(from, to string) bool {
 		}
 	}
 	return false
+}
+
+// await waits until the row of key has taken in a message, or the output that an origin names, and returns it.
+func (t *Table[S]) await(ctx context.Context, key string, name codecs.Origin) (*effect, error) {
+	partition, known, err := t.effectsOf(key)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		pages, came, err := known.look(key, func() (bool, error) { return t.hasTaken(key, name) })
+		if came == nil {
+			return t.find(pages, key, partition, name, err)
+		}
+		select {
+		case <-came:
+		case <-ctx.Done():
+			known.leave(key, came)
+			return nil, &Lagging{Log: t.folds, Cause: name}
+		}
+	}
+}
+
+// effectsOf returns the partition of key and what is remembered of it, or an *ErrRecovering before there is any.
+func (t *Table[S]) effectsOf(key string) (int32, *effects, error) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.effects == nil {
+		return 0, nil, t.waitsLocked()
+	}
+	partition := broker.Partition([]byte(key), int32(len(t.effects)))
+	return partition, t.effects[partition], nil
+}
+
+// find looks for a message in what is remembered of its partition. If it isn't there, the error is unread, which kept
+// the row from being read, or else ErrExpired.
+func (t *Table[S]) find(known pages, key string, partition int32, name codecs.Origin, unread error) (*effect, error) {
+	text := codecs.EncodeOrigin(name)
+	for r := range known.of(key) {
+		if !r.mayHave(name, text) {
+			continue
+		}
+		for _, taken := range t.decodeTaken(key, r.taken) {
+			if taken.Origin != nil && *taken.Origin == name || name.Index == whole && taken.Offset == name.Offset {
+				return &effect{taken, codecs.Origin{Log: t.folds, Partition: partition, Offset: taken.Offset, Index: whole}}, nil
+			}
+		}
+	}
+	if unread != nil {
+		return nil, unread
+	}
+	return nil, ErrExpired
 }
 
 // hasTaken reports whether the row of key says that it has taken in a message, or the output that an origin names.

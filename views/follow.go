@@ -15,6 +15,7 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/journal/files"
 )
 
 // A view that lost its broker tries again after so long, at first at once. goka's own steps are 10 s.
@@ -46,10 +47,10 @@ func (t *Table[S]) Run(ctx context.Context) error {
 func (t *Table[S]) follow(ctx context.Context) error {
 	ctx, broken := context.WithCancelCause(ctx)
 	defer broken(nil)
-	link := &link{config: t.conn.Sarama("views-" + t.name)}
+	link := &link{conn: t.conn, client: "views-" + t.name}
 	defer link.close()
 
-	topics, err := link.topics(t.conn.Brokers)
+	topics, err := link.topics(nil)
 	if err != nil {
 		return fmt.Errorf("connecting to the broker: %w", err)
 	}
@@ -60,7 +61,7 @@ func (t *Table[S]) follow(ctx context.Context) error {
 	t.begin(len(partitions), broken)
 	defer t.end("its start")
 
-	view, err := goka.NewView(t.conn.Brokers, goka.Table(t.name), new(codec.Bytes), t.options(link)...)
+	view, err := goka.NewView(nil, goka.Table(t.name), new(codec.Bytes), t.options(link)...)
 	if err != nil {
 		return fmt.Errorf("opening the view: %w", err)
 	}
@@ -110,49 +111,72 @@ func (t *Table[S]) takeIn(ctx goka.UpdateContext, rows storage.Storage, key stri
 	if value == nil {
 		return rows.Delete(key)
 	}
-	head, err := headOf(value)
+	head, err := codecs.DecodeHead(value)
 	if err != nil {
 		t.log.Error("a record of the changelog is no row", "partition", ctx.Partition(), "offset", ctx.Offset(), "error", err)
 		return nil
 	}
-	taken := t.taken(ctx)
-	newest := value
-	arrived := arrival{key: key, partition: ctx.Partition(), offset: ctx.Offset(), row: value}
-	err = t.causes.place(t.folds, ctx.Partition(), taken, func() error {
-		old, err := rows.Get(key)
-		if err != nil {
-			return err
-		}
-		if have, err := headOf(old); err == nil && have.Newer(head) {
-			newest, arrived.row = old, nil
-			return nil
-		}
-		return rows.Set(key, value)
+	taken := ctx.Headers()[codecs.HeaderTaken] // without it, no message went into the row: the owner wrote an older one again
+	var newer []byte
+	err = t.effectsAt(ctx.Partition()).place(key, head.Applied, taken, func() (err error) {
+		newer, err = setUnlessOlder(rows, key, value, head)
+		return err
 	})
 	if err != nil {
 		t.fail(err)
 		return err
 	}
+	arrived := arrival{key: key, partition: ctx.Partition(), offset: ctx.Offset()}
+	if newer == nil {
+		newer, arrived.row = value, value
+	}
 	// The row is in its place before anyone is woken: who is woken and reads, reads this row or a newer one.
-	if t.watches.any(key) {
-		t.tell(key, newest, taken)
+	if watches := t.watches.of(key); len(watches) > 0 {
+		t.tell(watches, key, newer, taken)
 	}
 	t.feed.tell(arrived)
 	return nil
 }
 
-// tell wakes those who watch a key.
-func (t *Table[S]) tell(key string, value []byte, taken []codecs.Taken) {
-	head, state, err := t.decode(value)
+// setUnlessOlder sets a row, or returns the newer one that was there and stays.
+func setUnlessOlder(rows storage.Storage, key string, value []byte, head codecs.Head) (newer []byte, err error) {
+	old, err := rows.Get(key)
 	if err != nil {
-		t.log.Error("a row does not decode", "error", err)
-		return
+		return nil, err
 	}
-	t.watches.tell(key, Row[S]{Head: head, State: state, Found: true}, taken)
+	if have, err := codecs.DecodeHead(old); err == nil && have.Newer(head) {
+		return old, nil
+	}
+	return nil, rows.Set(key, value)
 }
 
-// share makes the table remember what its messages caused together with other tables.
-func (t *Table[S]) share(c *causes) { t.causes = c }
+// effectsAt returns what is remembered of a partition of the view that runs now.
+func (t *Table[S]) effectsAt(partition int32) *effects {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.effects[partition]
+}
+
+// tell wakes those who watch a key.
+func (t *Table[S]) tell(watches []*Watch[S], key string, value, header []byte) {
+	head, state, err := t.decode(value)
+	if err != nil {
+		t.log.Error("a row does not decode", "key", key, "error", err)
+		return
+	}
+	tellAll(watches, Row[S]{Head: head, State: state, Found: true}, t.decodeTaken(key, header))
+}
+
+// decodeTaken returns which messages went into a record of key.
+func (t *Table[S]) decodeTaken(key string, header []byte) []codecs.Taken {
+	taken, err := codecs.DecodeTaken(header)
+	if err != nil {
+		t.log.Error("a record of the changelog has a bad header", "key", key, "error", err)
+	}
+	return taken
+}
+
+func (t *Table[S]) goThrough(fsys files.FS) { t.files = fsys }
 
 // fail ends the view that runs now, so that its stores are opened again: a damaged one is set aside then.
 func (t *Table[S]) fail(err error) {
@@ -161,45 +185,23 @@ func (t *Table[S]) fail(err error) {
 	t.broken(err)
 }
 
-var errNoRow = errors.New("it has no value")
-
-func headOf(value []byte) (codecs.Head, error) {
-	if value == nil {
-		return codecs.Head{}, errNoRow
-	}
-	return codecs.DecodeHead(value)
-}
-
-// taken returns which messages went into a record. Without a header that says so, none did: the owner wrote an
-// older row again.
-func (t *Table[S]) taken(ctx goka.UpdateContext) []codecs.Taken {
-	header, ok := ctx.Headers()[codecs.HeaderTaken]
-	if !ok {
-		return nil
-	}
-	taken, err := codecs.DecodeTaken(header)
-	if err != nil {
-		t.log.Error("a record of the changelog has a bad header", "partition", ctx.Partition(), "offset", ctx.Offset(), "error", err)
-	}
-	return taken
-}
-
 // link makes what a view needs of the broker, and closes all of it: goka leaves some of it open.
 type link struct {
-	config *sarama.Config
+	conn   broker.Broker
+	client string
 	open   []io.Closer
 }
 
-func (l *link) consumer(brokers []string, clientID string) (sarama.Consumer, error) {
-	c, err := goka.SaramaConsumerBuilderWithConfig(l.config)(brokers, clientID)
+func (l *link) consumer([]string, string) (sarama.Consumer, error) {
+	c, err := l.conn.Consumer(l.client)
 	if err == nil {
 		l.open = append(l.open, c)
 	}
 	return c, err
 }
 
-func (l *link) topics(brokers []string) (goka.TopicManager, error) {
-	tm, err := goka.TopicManagerBuilderWithConfig(l.config, goka.NewTopicManagerConfig())(brokers)
+func (l *link) topics([]string) (goka.TopicManager, error) {
+	tm, err := l.conn.TopicOffsets(l.client)
 	if err == nil {
 		l.open = append(l.open, tm)
 	}

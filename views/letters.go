@@ -18,7 +18,7 @@ import (
 // to ask waits for the whole log. Of a letter it keeps some 40 bytes in memory, which say where the letter is. Its
 // methods may be called at once.
 type Letters struct {
-	conn broker.Connection
+	conn broker.Broker
 	keep func(codecs.DeadLetter) bool
 	turn chan struct{} // holds one token; whoever has taken it owns what follows
 
@@ -61,7 +61,7 @@ type Letter struct {
 	codecs.DeadLetter
 	Event    string // what the message says it is, as far as that can be told: "placed"
 	Redriven int    // how often it was sent again
-	Size     int    // of the value, in bytes
+	Size     int    // of the message's value, in bytes
 }
 
 // ID returns the letter's name.
@@ -84,7 +84,7 @@ func comparePlaces(a, b LetterPlace) int {
 
 // NewLetters returns the dead letters behind conn. keep, if it isn't nil, says which of them matter; the others are
 // treated as if they were not there. It is called once for each record of the log, and must not keep the letter's bytes.
-func NewLetters(conn broker.Connection, keep func(codecs.DeadLetter) bool) *Letters {
+func NewLetters(conn broker.Broker, keep func(codecs.DeadLetter) bool) *Letters {
 	if keep == nil {
 		keep = func(codecs.DeadLetter) bool { return true }
 	}

@@ -16,22 +16,15 @@ import (
 	"stockflow/engine"
 )
 
-// deadLetters is a broker with nothing but dead letters, and a producer that stands for the engine.
-type deadLetters struct {
-	t        testing.TB
-	conn     broker.Connection
-	producer *kgo.Client
-}
+// deadLetters is a broker with nothing but dead letters, and a writer that stands for the engine.
+type deadLetters struct{ *world }
 
 func newDeadLetters(t testing.TB) *deadLetters {
 	t.Helper()
 	w := newWorld(t, 1)
-	_, _, err := broker.Ensure(t.Context(), w.conn, []broker.Topic{{Name: engine.Letters, Kind: broker.Letters}}, 4)
+	_, _, err := w.conn.Ensure(t.Context(), []broker.Topic{{Name: engine.Letters, Kind: broker.Letters}}, 4)
 	must(t, err)
-	producer, err := w.conn.Client(kgo.DefaultProduceTopic(engine.Letters), kgo.ProducerBatchMaxBytes(broker.LargestLetter))
-	must(t, err)
-	t.Cleanup(producer.Close)
-	return &deadLetters{t, w.conn, producer}
+	return &deadLetters{w}
 }
 
 // letterAt is a letter whose key, reason and value follow from its place.
@@ -49,11 +42,9 @@ func noteOf(d codecs.DeadLetter) codecs.DeadLetter {
 
 func (d *deadLetters) write(letters ...codecs.DeadLetter) {
 	d.t.Helper()
-	var records []*kgo.Record
 	for _, l := range letters {
-		records = append(records, &kgo.Record{Key: l.Key, Value: codecs.EncodeDeadLetter(l)})
+		d.append(engine.Letters, &kgo.Record{Key: l.Key, Value: codecs.EncodeDeadLetter(l)})
 	}
-	must(d.t, d.producer.ProduceSync(d.t.Context(), records...).FirstErr())
 }
 
 // leafThrough reads all pages, from the newest to the oldest.
@@ -140,7 +131,8 @@ func TestNotesCount(t *testing.T) {
 		_, _, err := early.Page(within(t), "", nil, 10)
 		must(t, err)
 	}
-	must(t, d.producer.ProduceSync(t.Context(), &kgo.Record{Value: []byte("\xff")}, &kgo.Record{}).FirstErr())
+	d.append(engine.Letters, &kgo.Record{Value: []byte("\xff")})
+	d.append(engine.Letters, &kgo.Record{})
 	for _, l := range []*Letters{early, NewLetters(d.conn, nil)} {
 		page, more, err := l.Page(within(t), "", nil, 2)
 		must(t, err)
@@ -187,13 +179,15 @@ func TestAWalkHasAllOfALetter(t *testing.T) {
 	}
 }
 
-// TestWithoutALogThereAreNoLetters, and whoever stops asking is let go.
+// TestWithoutALogThereAreNoLetters, and who stops asking Kafka is let go.
 func TestWithoutALogThereAreNoLetters(t *testing.T) {
-	w := newWorld(t, 1)
-	l := NewLetters(w.conn, nil)
-	if page, more, err := l.Page(within(t), "", nil, 10); err != nil || more || page != nil {
-		t.Errorf("got %v, %v, %v", page, more, err)
+	w, _ := newKafkaWorld(t, 1)
+	for _, l := range []*Letters{NewLetters(newWorld(t, 1).conn, nil), NewLetters(w.conn, nil)} {
+		if page, more, err := l.Page(within(t), "", nil, 10); err != nil || more || page != nil {
+			t.Errorf("got %v, %v, %v", page, more, err)
+		}
 	}
+	l := NewLetters(w.conn, nil)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, _, err := l.Page(gone, "", nil, 10); err == nil {

@@ -40,10 +40,15 @@ func (t *Table[S]) begin(n int, broken func(error)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.broken = broken
+	if len(t.effects) != n {
+		t.effects = newEffects(n)
+	}
 	t.partitions = make([]*partition, n)
 	for i := range t.partitions {
 		store := engine.NewStore(filepath.Join(t.dir, strconv.Itoa(i)), t.log.Warn)
 		store.Index(t.storeIndex())
+		store.Files(t.files)
+		store.Within(engine.EndWithin(t.conn, t.name, int32(i)))
 		p := &partition{Storage: store, indexed: store}
 		p.onRecovered = func() { t.markRecovered(p) }
 		p.onClose = func() { t.end("its stores to be opened") }

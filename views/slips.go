@@ -3,12 +3,9 @@ package views
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
@@ -37,16 +34,15 @@ func (l *Letters) catchUp(ctx context.Context) error {
 		return err
 	}
 	for p, next := range l.next {
-		if end, ok := ends.Lookup(engine.Letters, p); !ok || end.Offset < next { // another log of that name
+		if end, ok := ends[lettersAt(p)]; !ok || end < next { // another log of that name
 			l.next, l.slips, l.sorted, l.unreadable = map[int32]int64{}, nil, 0, 0
 			break
 		}
 	}
 	defer l.sort()
-	for _, end := range ends.Offsets()[engine.Letters] {
-		start, _ := starts.Lookup(engine.Letters, end.Partition)
-		from := max(start.Offset, l.next[end.Partition])
-		err := broker.Read(ctx, l.conn, engine.Letters, end.Partition, from, end.At, func(r *kgo.Record) error {
+	for at, end := range ends {
+		from := max(starts[at], l.next[at.Partition])
+		err := l.conn.Read(ctx, engine.Letters, at.Partition, from, end, func(r *kgo.Record) error {
 			l.take(r)
 			l.next[r.Partition] = r.Offset + 1
 			return nil
@@ -54,34 +50,31 @@ func (l *Letters) catchUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l.next[end.Partition] = end.At
+		l.next[at.Partition] = end
 	}
 	return nil
+}
+
+func lettersAt(partition int32) broker.TopicPartition {
+	return broker.TopicPartition{Topic: engine.Letters, Partition: partition}
 }
 
 // findPatience is how long the ends of the log are asked for.
 const findPatience = 4 * time.Second
 
 // bounds returns where the log begins and ends. One that isn't there has none.
-func (l *Letters) bounds(ctx context.Context) (starts, ends kadm.ListedOffsets, err error) {
-	client, err := l.conn.Client()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer client.Close()
+func (l *Letters) bounds(ctx context.Context) (starts, ends map[broker.TopicPartition]int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, findPatience)
 	defer cancel()
-	admin := kadm.NewClient(client)
-	if ends, err = admin.ListCommittedOffsets(ctx, engine.Letters); err != nil {
+	topics, err := l.conn.Topics(ctx, engine.Letters)
+	if err != nil || len(topics) == 0 {
 		return nil, nil, err
 	}
-	if starts, err = admin.ListStartOffsets(ctx, engine.Letters); err != nil {
+	if ends, err = l.conn.Ends(ctx, engine.Letters); err != nil {
 		return nil, nil, err
 	}
-	if errors.Is(ends.Error(), kerr.UnknownTopicOrPartition) {
-		return nil, nil, nil
-	}
-	return starts, ends, errors.Join(starts.Error(), ends.Error())
+	starts, err = l.conn.Starts(ctx, engine.Letters)
+	return starts, ends, err
 }
 
 // take makes a slip of a record.
@@ -92,9 +85,12 @@ func (l *Letters) take(r *kgo.Record) {
 		l.unreadable++
 		return
 	}
+	if d.Redrive == nil && !d.IsLetter() {
+		return // a request to skip a message
+	}
 	s := slip{
 		at: d.At, offset: d.Offset, of: d.Partition, topic: topic,
-		in: r.Partition, position: r.Offset, there: d.Redrive == nil && l.keep(d),
+		in: r.Partition, position: r.Offset, there: d.IsLetter() && l.keep(d),
 	}
 	if d.Redrive != nil {
 		s.redriven = 1
@@ -175,7 +171,7 @@ func (l *Letters) read(ctx context.Context, slips []slip, each func(Letter) erro
 // readRun reads slips that lie close together.
 func (l *Letters) readRun(ctx context.Context, slips []slip, each func(Letter) error) error {
 	first, last := slips[0], slips[len(slips)-1]
-	return broker.Read(ctx, l.conn, engine.Letters, first.in, first.position, last.position+1, func(r *kgo.Record) error {
+	return l.conn.Read(ctx, engine.Letters, first.in, first.position, last.position+1, func(r *kgo.Record) error {
 		for len(slips) > 0 && slips[0].position < r.Offset {
 			slips = slips[1:] // has been deleted meanwhile
 		}
@@ -187,7 +183,15 @@ func (l *Letters) readRun(ctx context.Context, slips []slip, each func(Letter) e
 			return err
 		}
 		return each(Letter{
-			DeadLetter: d, Event: processors.EventOf(d), Redriven: int(slips[0].redriven), Size: len(d.Value),
+			DeadLetter: d, Event: processors.EventOf(d), Redriven: int(slips[0].redriven), Size: sizeOf(d),
 		})
 	})
+}
+
+// sizeOf returns how large the value is that a message had.
+func sizeOf(d codecs.DeadLetter) int {
+	if d.Cut != nil {
+		return int(d.Cut.Size)
+	}
+	return len(d.Value)
 }

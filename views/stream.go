@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
@@ -21,7 +20,7 @@ import (
 // holds up nobody, and is left behind.
 type Changes struct {
 	topic string
-	conn  broker.Connection
+	conn  broker.Broker
 	waits func() error
 	show  func(key string, row []byte) []byte
 	slots chan struct{} // each lets one reader at a time ask the broker
@@ -163,27 +162,21 @@ func (c *Changes) asking(ctx context.Context, f func() error) error {
 // bounds asks where each partition of the changelog begins and ends.
 func (c *Changes) bounds(ctx context.Context) (starts, ends []int64, err error) {
 	err = c.asking(ctx, func() error {
-		client, err := c.conn.Client()
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		admin := kadm.NewClient(client)
-		from, err1 := admin.ListStartOffsets(ctx, c.topic)
-		to, err2 := admin.ListCommittedOffsets(ctx, c.topic)
-		if err := errors.Join(err1, err2, from.Error(), to.Error()); err != nil {
-			return fmt.Errorf("asking where %s begins and ends: %w", c.topic, err)
-		}
-		starts, ends = inOrder(from[c.topic]), inOrder(to[c.topic])
-		return nil
+		from, err1 := c.conn.Starts(ctx, c.topic)
+		to, err2 := c.conn.Ends(ctx, c.topic)
+		starts, ends = inOrder(from), inOrder(to)
+		return errors.Join(err1, err2)
 	})
 	return starts, ends, err
 }
 
-func inOrder(listed map[int32]kadm.ListedOffset) []int64 {
+// inOrder returns the offsets of a topic's partitions by their numbers.
+func inOrder(listed map[broker.TopicPartition]int64) []int64 {
 	offsets := make([]int64, len(listed))
 	for p, o := range listed {
-		offsets[p] = o.Offset
+		if int(p.Partition) < len(offsets) {
+			offsets[p.Partition] = o
+		}
 	}
 	return offsets
 }
@@ -307,7 +300,7 @@ func (r *Reader) missed(ctx context.Context) (changes []*Change, err error) {
 func (r *Reader) piece(ctx context.Context, partition int32, end int64) (changes []*Change, err error) {
 	size := 0
 	err = r.of.asking(ctx, func() error {
-		return broker.Read(ctx, r.of.conn, r.of.topic, partition, r.next[partition], end, func(rec *kgo.Record) error {
+		return r.of.conn.Read(ctx, r.of.topic, partition, r.next[partition], end, func(rec *kgo.Record) error {
 			c := &Change{Key: string(rec.Key), Partition: partition, Offset: rec.Offset, row: rec.Value, show: r.of.show}
 			changes = append(changes, c)
 			if size += c.weight(); size >= maxPiece && rec.Offset+1 < end {

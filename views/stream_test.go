@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"stockflow/broker"
 )
 
 // told returns the changes of a table whose rows show their key, version and value.
@@ -224,7 +226,7 @@ func TestARowOfAStaleOwnerIsNotShown(t *testing.T) {
 }
 
 func TestAPositionThatTheChangelogDoesNotHaveIsRefused(t *testing.T) {
-	w := newWorld(t, 2)
+	w, kafka := newKafkaWorld(t, 2) // whose topics can be cut
 	table, _ := w.running()
 	changes := told(table)
 	w.write("lamp", thing{Applied: 1})
@@ -233,10 +235,12 @@ func TestAPositionThatTheChangelogDoesNotHaveIsRefused(t *testing.T) {
 	end := read(t, changes, nil).Position()
 	beyond := slices.Clone(end)
 	beyond[partition]++
-	admin := kadm.NewClient(w.producer)
+	client, err := broker.Connection{Brokers: kafka.Brokers()}.Client()
+	must(t, err)
+	defer client.Close()
 	cut := kadm.Offsets{}
 	cut.Add(kadm.Offset{Topic: things, Partition: partition, At: 1})
-	_, err := admin.DeleteRecords(t.Context(), cut)
+	_, err = kadm.NewClient(client).DeleteRecords(t.Context(), cut)
 	must(t, err)
 	for _, position := range [][]int64{{0, 0}, beyond, {}, {0}, {0, 0, 0}} {
 		if _, err := changes.Open(within(t), position); !errors.Is(err, ErrGone) {

@@ -10,23 +10,25 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/journal/files"
 )
 
 // Table is a readable copy of one table. S is what its rows hold. Its methods may be called at once from anywhere.
 type Table[S any] struct {
 	name    string
 	dir     string
-	conn    broker.Connection
+	files   files.FS
+	conn    broker.Broker
 	log     *slog.Logger
 	decode  func(row []byte) (codecs.Head, S, error)
 	watches watches[S]
-	folds   string  // the log that it is the fold of
-	causes  *causes // shared with the other tables; a table alone has its own
+	folds   string // the log that it is the fold of
 	feed    feed
 	index   index[S] // for lists; it is set before the table is run
 
 	mu         sync.RWMutex // guards what follows; held to read for as long as a row is read
 	partitions []*partition // of the view that runs now, nil when none does
+	effects    []*effects   // of the partitions; they outlive a view
 	obstacle   string       // why none does
 	recovered  chan struct{}
 	broken     context.CancelCauseFunc // ends the view that runs now
@@ -51,13 +53,12 @@ func (e *ErrRecovering) Error() string {
 
 // NewTable returns the table of that name on the logs behind conn, with its copy in a directory of its own under
 // dir. decode reads one of its rows.
-func NewTable[S any](name string, decode func([]byte) (codecs.Head, S, error), conn broker.Connection,
+func NewTable[S any](name string, decode func([]byte) (codecs.Head, S, error), conn broker.Broker,
 	dir string, log *slog.Logger) *Table[S] {
 	return &Table[S]{
-		name: name, dir: filepath.Join(dir, name), conn: conn, decode: decode,
+		name: name, dir: filepath.Join(dir, name), files: files.OS(), conn: conn, decode: decode,
 		log:       log.With("table", name),
 		folds:     strings.TrimSuffix(name, "-table") + "-events",
-		causes:    newCauses(),
 		obstacle:  "its start",
 		recovered: make(chan struct{}),
 		broken:    func(error) {},

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/lovoo/goka/storage"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"stockflow/codecs"
 )
@@ -94,7 +96,7 @@ func TestARowGivesWayOnlyToOneThatIsNotOlder(t *testing.T) {
 func TestARecordThatIsNoRowLeavesTheRowAndTheTableAlone(t *testing.T) {
 	w := newWorld(t, 1)
 	w.write("lamp", thing{Applied: 1, Value: "on"})
-	must(t, w.producer.ProduceSync(t.Context(), recordOf("lamp", []byte("?"))).FirstErr())
+	w.append(things, recordOf("lamp", []byte("?")))
 	table, _ := w.running()
 	w.expect(table, "lamp", "on")
 }
@@ -104,7 +106,7 @@ func TestARecordWithoutARowTakesItAway(t *testing.T) {
 	w := newWorld(t, 1)
 	w.write("lamp", thing{Applied: 1, Value: "on"})
 	w.write("desk", thing{Applied: 1, Value: "here"})
-	must(t, w.producer.ProduceSync(t.Context(), recordOf("lamp", nil)).FirstErr())
+	w.append(things, recordOf("lamp", nil))
 	table, stop := w.running()
 	for range 2 { // and after a restart
 		w.expect(table, "desk", "here")
@@ -154,17 +156,24 @@ func TestReadersMayRunWhileATableIsClosed(t *testing.T) {
 	readers.Wait()
 }
 
-func TestATableAnswersWhileTheBrokerIsAwayAndGoesOnAfterwards(t *testing.T) {
-	w := newWorld(t, 2)
+func TestATableAnswersWhileTheBrokersAreAwayAndGoesOnAfterwards(t *testing.T) {
+	w, kafka := newKafkaWorld(t, 2)
+	road := &road{refused: make(chan struct{}, 1000)}
+	for _, key := range []kmsg.Key{kmsg.Fetch, kmsg.ListOffsets} {
+		kafka.Cluster().ControlKey(int16(key), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			kafka.Cluster().KeepControl()
+			return road.pass(r)
+		})
+	}
 	w.write("lamp", thing{Applied: 1, Value: "on"})
 	table, _ := w.running()
 	watch := watch(t, table, "lamp")
 
-	w.away.Store(true)
+	road.closed.Store(true)
 	w.write("lamp", thing{Applied: 2, Value: "off"}, codecs.Taken{Offset: 2})
 	for range 12 { // more than the two tries that goka makes at once, and sarama's own of each
 		select {
-		case <-w.refused:
+		case <-road.refused:
 		case <-within(t).Done():
 			t.Fatal("the table does not try again")
 		}
@@ -174,10 +183,29 @@ func TestATableAnswersWhileTheBrokerIsAwayAndGoesOnAfterwards(t *testing.T) {
 	if !row.Found {
 		t.Error("the row is gone")
 	}
-	w.away.Store(false)
+	road.closed.Store(false)
 	_, err = watch.Decision(within(t), 2)
 	must(t, err)
 	w.expect(table, "lamp", "off")
+}
+
+// road leads those who read to Kafka. While it is closed, their connections break.
+type road struct {
+	closed  atomic.Bool
+	refused chan struct{} // a token for each time that the ends of the changelog were asked for meanwhile
+}
+
+func (road *road) pass(r kmsg.Request) (kmsg.Response, error, bool) {
+	if !road.closed.Load() {
+		return nil, nil, false
+	}
+	if r.Key() == int16(kmsg.ListOffsets) {
+		select {
+		case road.refused <- struct{}{}:
+		default: // enough of them
+		}
+	}
+	return nil, errors.New("away"), true
 }
 
 func TestAStoreThatCanNotBeReadIsOpenedAgain(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/journal/files"
 	"stockflow/processors"
 	"stockflow/processors/inventory"
 	"stockflow/processors/notification"
@@ -27,8 +28,6 @@ type Tables struct {
 	Shipments *Table[shipment.State]
 	Mails     *Table[notification.State]
 	Letters   *Letters // which are in no table
-
-	causes *causes
 }
 
 // follower is a table, whatever its rows are.
@@ -37,14 +36,13 @@ type follower interface {
 	WaitRecovered(ctx context.Context) error
 	waits() error
 	logName() string
-	hasTaken(key string, name codecs.Origin) (bool, error)
-	share(*causes)
+	await(ctx context.Context, key string, name codecs.Origin) (*effect, error)
+	goThrough(files.FS)
 }
 
 // Open returns the tables, kept under dir, of the logs behind conn. They answer nothing before they are run.
-func Open(conn broker.Connection, dir string, log *slog.Logger) *Tables {
+func Open(conn broker.Broker, dir string, log *slog.Logger) *Tables {
 	t := &Tables{
-		causes:    newCauses(),
 		Orders:    NewTable(processors.OrderTable, codecs.DecodeOrderRow, conn, dir, log),
 		Inventory: NewTable(processors.InventoryTable, codecs.DecodeInventoryRow, conn, dir, log),
 		Shipments: NewTable(processors.ShipmentTable, codecs.DecodeShipmentRow, conn, dir, log),
@@ -52,10 +50,14 @@ func Open(conn broker.Connection, dir string, log *slog.Logger) *Tables {
 		Letters:   NewLetters(conn, nil),
 	}
 	t.Orders.index, t.Inventory.index, t.Shipments.index, t.Mails.index = orderIndex, stockIndex, shipmentIndex, mailIndex
-	for _, table := range t.all() {
-		table.share(t.causes)
-	}
 	return t
+}
+
+// Files has the files of the tables go through a layer. It is to be called before Run.
+func (t *Tables) Files(fsys files.FS) {
+	for _, table := range t.all() {
+		table.goThrough(fsys)
+	}
 }
 
 func (t *Tables) all() []follower { return []follower{t.Orders, t.Inventory, t.Shipments, t.Mails} }

@@ -3,6 +3,7 @@ package views
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"stockflow/codecs"
@@ -150,40 +151,38 @@ func (w *Watch[S]) keep(taken []codecs.Taken) {
 // watches are the watches of one table, by key.
 type watches[S any] struct {
 	mu    sync.RWMutex
-	byKey map[string]map[*Watch[S]]struct{}
+	byKey map[string][]*Watch[S] // a slice is replaced as a whole, never written to: of hands it out
 }
 
 func (ws *watches[S]) add(w *Watch[S]) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if ws.byKey == nil {
-		ws.byKey = map[string]map[*Watch[S]]struct{}{}
+		ws.byKey = map[string][]*Watch[S]{}
 	}
-	if ws.byKey[w.key] == nil {
-		ws.byKey[w.key] = map[*Watch[S]]struct{}{}
-	}
-	ws.byKey[w.key][w] = struct{}{}
+	ws.byKey[w.key] = append(slices.Clip(ws.byKey[w.key]), w)
 }
 
 func (ws *watches[S]) remove(w *Watch[S]) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	delete(ws.byKey[w.key], w)
-	if len(ws.byKey[w.key]) == 0 {
+	if all := ws.byKey[w.key]; len(all) > 1 {
+		ws.byKey[w.key] = slices.DeleteFunc(slices.Clone(all), func(other *Watch[S]) bool { return other == w })
+	} else if slices.Contains(all, w) {
 		delete(ws.byKey, w.key)
 	}
 }
 
-func (ws *watches[S]) any(key string) bool {
+// of returns the watches of a key. One that ends meanwhile may still be told, which does no harm.
+func (ws *watches[S]) of(key string) []*Watch[S] {
 	ws.mu.RLock()
 	defer ws.mu.RUnlock()
-	return len(ws.byKey[key]) > 0
+	return ws.byKey[key]
 }
 
-func (ws *watches[S]) tell(key string, row Row[S], taken []codecs.Taken) {
-	ws.mu.RLock()
-	defer ws.mu.RUnlock()
-	for w := range ws.byKey[key] {
+// tellAll tells watches of a change.
+func tellAll[S any](watches []*Watch[S], row Row[S], taken []codecs.Taken) {
+	for _, w := range watches {
 		w.tell(row, taken)
 	}
 }

@@ -31,9 +31,9 @@ func rowAt(applied int64, value string) Row[string] {
 func TestADecisionIsFoundByTheOffsetOfItsMessage(t *testing.T) {
 	ws, w := alone("lamp")
 	defer w.Close()
-	ws.tell("desk", rowAt(9, "another key"), []codecs.Taken{{Offset: 4, Refusal: "not ours"}})
-	ws.tell("lamp", rowAt(3, "before"), []codecs.Taken{{Offset: 3}})
-	ws.tell("lamp", rowAt(5, "ours"), []codecs.Taken{{Offset: 4, Refusal: "below_zero"}, {Offset: 5}})
+	tellAll(ws.of("desk"), rowAt(9, "another key"), []codecs.Taken{{Offset: 4, Refusal: "not ours"}})
+	tellAll(ws.of("lamp"), rowAt(3, "before"), []codecs.Taken{{Offset: 3}})
+	tellAll(ws.of("lamp"), rowAt(5, "ours"), []codecs.Taken{{Offset: 4, Refusal: "below_zero"}, {Offset: 5}})
 	d, err := w.Decision(t.Context(), 4)
 	if err != nil || d.Refusal != "below_zero" || d.Row.State != "ours" {
 		t.Errorf("the decision is %+v, %v; expected below_zero", d, err)
@@ -46,7 +46,7 @@ func TestADecisionIsWaitedForThroughOtherChanges(t *testing.T) {
 	defer w.Close()
 	go func() {
 		for i := range int64(100) {
-			ws.tell("lamp", rowAt(i, fmt.Sprint(i)), []codecs.Taken{{Offset: i}})
+			tellAll(ws.of("lamp"), rowAt(i, fmt.Sprint(i)), []codecs.Taken{{Offset: i}})
 		}
 	}()
 	d, err := w.Decision(within(t), 99)
@@ -63,7 +63,7 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 	if _, err := w.Decision(ctx, 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("Decision returned %v", err)
 	}
-	ws.tell("lamp", rowAt(1, "on"), nil)
+	tellAll(ws.of("lamp"), rowAt(1, "on"), nil)
 	row, err := w.Until(ctx, func(r Row[string]) bool { return r.State == "off" })
 	if !errors.Is(err, context.Canceled) || row.State != "on" {
 		t.Errorf("Until returned %+v, %v; expected the newest row", row, err)
@@ -79,7 +79,7 @@ func TestASlowWatchStaysSmallAndLosesNothingItWaitsFor(t *testing.T) {
 	defer w.Close()
 	w.want(10_000)
 	for i := range int64(3 * keepTaken) {
-		ws.tell("lamp", rowAt(i, ""), []codecs.Taken{{Offset: i, Refusal: "r"}})
+		tellAll(ws.of("lamp"), rowAt(i, ""), []codecs.Taken{{Offset: i, Refusal: "r"}})
 	}
 	if len(w.taken) > 1 {
 		t.Errorf("it holds %d messages, expected the one it waits for", len(w.taken))
@@ -94,7 +94,7 @@ func TestAWatchSaysWhenADecisionWasOverrun(t *testing.T) {
 	ws, w := alone("lamp")
 	defer w.Close()
 	for i := range int64(keepTaken + 10) {
-		ws.tell("lamp", rowAt(i, ""), []codecs.Taken{{Offset: i}})
+		tellAll(ws.of("lamp"), rowAt(i, ""), []codecs.Taken{{Offset: i}})
 	}
 	if len(w.taken) > keepTaken {
 		t.Errorf("it holds %d messages, expected %d", len(w.taken), keepTaken)
@@ -108,8 +108,23 @@ func TestAClosedWatchIsForgotten(t *testing.T) {
 	ws, w := alone("lamp")
 	w.Close()
 	w.Close()
-	if ws.any("lamp") || len(ws.byKey) != 0 {
+	if len(ws.of("lamp")) != 0 || len(ws.byKey) != 0 {
 		t.Errorf("the table still knows %v", ws.byKey)
+	}
+}
+
+func TestOneOfManyWatchesIsClosed(t *testing.T) {
+	ws, first := alone("lamp")
+	second, third := newWatch(ws, "lamp"), newWatch(ws, "lamp")
+	told := ws.of("lamp")
+	second.Close()
+	second.Close()
+	tellAll(ws.of("lamp"), rowAt(1, "on"), nil)
+	if got := first.newest().State + "," + second.newest().State + "," + third.newest().State; got != "on,,on" {
+		t.Errorf("they were told %s", got)
+	}
+	if !slices.Equal(told, []*Watch[string]{first, second, third}) {
+		t.Errorf("who was to be told has become %v", told)
 	}
 }
 

@@ -2,18 +2,18 @@ package views
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/journal"
 	"stockflow/processors/shipment"
+	"stockflow/stand/fake"
 )
 
 // thing is a row that is easy to write down.
@@ -32,50 +32,50 @@ func decodeThing(row []byte) (codecs.Head, string, error) {
 	return head, s.Carrier, err
 }
 
-// world is a broker with the changelog of one table, and a producer that stands for the table's owner.
+// world is a broker with the changelog of one table, and a writer that stands for the table's owner.
 type world struct {
-	t        testing.TB
-	broker   *broker.Embedded
-	conn     broker.Connection
-	producer *kgo.Client
-	dir      string // of the table
-	away     atomic.Bool
-	refused  chan struct{} // a token for each time that the ends of the changelog were asked for while away
+	t      testing.TB
+	conn   broker.Broker
+	writer broker.Writer
+	dir    string // of the table
 }
 
 const things = "things-table"
 
+// newWorld is on a journal.
 func newWorld(t testing.TB, partitions int32) *world {
 	t.Helper()
-	b, err := broker.OpenEmbedded(t.TempDir(), broker.Unsynced(), broker.Logger(slog.New(slog.DiscardHandler)))
+	j, err := journal.Open(t.TempDir(), journal.Options{Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
-	w := &world{t: t, broker: b, conn: b.Connection(), dir: t.TempDir(), refused: make(chan struct{}, 1000)}
-	_, _, err = broker.Ensure(t.Context(), w.conn, []broker.Topic{{Name: things, Kind: broker.Table}}, partitions)
+	t.Cleanup(func() { must(t, j.Close()) })
+	return worldOn(t, broker.NewLocal(j), partitions)
+}
+
+// newKafkaWorld is on Kafka, whose brokers may be away.
+func newKafkaWorld(t testing.TB, partitions int32) (*world, *fake.Kafka) {
+	t.Helper()
+	kafka := fake.Open(t)
+	return worldOn(t, broker.Connection{Brokers: kafka.Brokers()}, partitions), kafka
+}
+
+func worldOn(t testing.TB, b broker.Broker, partitions int32) *world {
+	t.Helper()
+	w := &world{t: t, conn: b, dir: t.TempDir()}
+	_, _, err := b.Ensure(t.Context(), []broker.Topic{{Name: things, Kind: broker.Table}}, partitions)
 	must(t, err)
-	w.producer, err = w.conn.Client(kgo.DefaultProduceTopic(things))
+	w.writer, err = b.Writer()
 	must(t, err)
-	t.Cleanup(func() {
-		w.producer.Close()
-		must(t, b.Close())
-	})
-	b.Cluster().ControlKey(int16(kmsg.Fetch), w.refuse)
-	b.Cluster().ControlKey(int16(kmsg.ListOffsets), w.refuse)
+	t.Cleanup(w.writer.Close)
 	return w
 }
 
-// refuse breaks the connections of those who read, while the broker is away.
-func (w *world) refuse(r kmsg.Request) (kmsg.Response, error, bool) {
-	w.broker.Cluster().KeepControl()
-	if w.away.Load() {
-		if r.Key() == int16(kmsg.ListOffsets) {
-			select {
-			case w.refused <- struct{}{}:
-			default: // enough of them
-			}
-		}
-		return nil, fmt.Errorf("away"), true
-	}
-	return nil, nil, false
+// append appends a record to the partition of its key, and returns when the topic has it.
+func (w *world) append(topic string, r *kgo.Record) {
+	w.t.Helper()
+	found, err := w.conn.Topics(w.t.Context(), topic)
+	must(w.t, err)
+	r.Topic, r.Partition = topic, broker.Partition(r.Key, found[topic].Partitions)
+	must(w.t, w.writer.Write(w.t.Context(), r))
 }
 
 // write appends a row to the changelog, and returns when the changelog has it.
@@ -85,7 +85,7 @@ func (w *world) write(key string, th thing, taken ...codecs.Taken) {
 	if len(taken) > 0 {
 		r.Headers = []kgo.RecordHeader{{Key: codecs.HeaderTaken, Value: codecs.EncodeTaken(taken)}}
 	}
-	must(w.t, w.producer.ProduceSync(w.t.Context(), r).FirstErr())
+	w.append(things, r)
 }
 
 func (w *world) table() *Table[string] {

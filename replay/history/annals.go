@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/syndtr/goleveldb/leveldb"
-	"github.com/syndtr/goleveldb/leveldb/storage"
+	"github.com/syndtr/goleveldb/leveldb/util"
 
 	"stockflow/engine"
+	"stockflow/journal/files"
 	"stockflow/replay"
 )
 
@@ -22,12 +24,18 @@ type annals struct {
 	partition  int32
 	partitions int32
 	dir        string // "" for annals in memory
+	files      files.FS
 	only       string // the one key that is written down, "" for all
 	log        func(msg string, args ...any)
 	broken     func(error) // told of a read that met damage
+	hurry      func()      // told that somebody waits for what is not written yet
+
+	writing *writing    // the goroutine's that writes
+	tallies tallies     // likewise
+	ruled   atomic.Bool // there may be something under ruledPrefix
 
 	opened sync.RWMutex // held to read for as long as db is used, so that it isn't closed under a reader
-	db     *leveldb.DB  // nil while they are closed
+	db     *engine.DB   // nil while they are closed
 
 	mu      sync.Mutex // guards what follows
 	mark    mark
@@ -45,8 +53,8 @@ type mark struct {
 }
 
 func newAnnals(m replay.Machine, partition, partitions int32, dir string, log func(string, ...any)) *annals {
-	return &annals{machine: m, partition: partition, partitions: partitions, dir: dir, log: log,
-		broken: func(error) {}, changed: make(chan struct{})}
+	return &annals{machine: m, partition: partition, partitions: partitions, dir: dir, files: files.OS(), log: log,
+		writing: new(writing), broken: func(error) {}, hurry: func() {}, changed: make(chan struct{})}
 }
 
 // name is how people call the partition.
@@ -82,6 +90,12 @@ func (a *annals) open(now bounds) error {
 		m.Letters = 0
 	}
 	m.Letters = max(m.Letters, now.start(engine.Letters, a.partition))
+	ruled, err := anyRuled(db)
+	if err != nil {
+		return errors.Join(fmt.Errorf("opening the history of %s: %w", a.name(), a.damaged(err)), db.Close())
+	}
+	a.ruled.Store(ruled)
+	a.tallies = tallies{}
 	a.opened.Lock()
 	a.db = db
 	a.opened.Unlock()
@@ -89,11 +103,11 @@ func (a *annals) open(now bounds) error {
 	return nil
 }
 
-func (a *annals) disk() (*leveldb.DB, error) {
+func (a *annals) disk() (*engine.DB, error) {
 	if a.dir == "" {
-		return leveldb.Open(storage.NewMemStorage(), nil)
+		return engine.OpenMemory()
 	}
-	return engine.OpenDisk(a.dir, refill, a.log)
+	return engine.OpenDisk(a.files, a.dir, refill, a.log)
 }
 
 // damaged makes annals that a read found damaged be set aside when they are opened the next time.
@@ -101,11 +115,11 @@ func (a *annals) damaged(err error) error {
 	if a.dir == "" {
 		return err
 	}
-	return engine.Damaged(a.dir, err)
+	return engine.Damaged(a.files, a.dir, err)
 }
 
-func readMark(db *leveldb.DB) (m mark, err error) {
-	text, err := db.Get([]byte(markKey), nil)
+func readMark(db *engine.DB) (m mark, err error) {
+	text, err := db.Get([]byte(markName), nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return m, nil
 	}
@@ -115,8 +129,15 @@ func readMark(db *leveldb.DB) (m mark, err error) {
 	return m, json.Unmarshal(text, &m)
 }
 
+// anyRuled reports whether a letter has told something of any message.
+func anyRuled(db *engine.DB) (bool, error) {
+	it := db.NewIterator(util.BytesPrefix([]byte(ruledPrefix)), nil)
+	defer it.Release()
+	return it.First(), it.Error()
+}
+
 // clear removes all there is.
-func clear(db *leveldb.DB) error {
+func clear(db *engine.DB) error {
 	it := db.NewIterator(nil, nil)
 	defer it.Release()
 	b := new(leveldb.Batch)

@@ -10,31 +10,14 @@ import (
 	"testing"
 
 	"github.com/syndtr/goleveldb/leveldb"
-	"github.com/twmb/franz-go/pkg/kadm"
 
+	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/engine"
 	"stockflow/processors"
 	"stockflow/processors/inventory"
 	"stockflow/replay"
 )
-
-type kadmOffsets struct{}
-
-func (kadmOffsets) of(w *world, starts bool) kadm.ListedOffsets {
-	all := kadm.ListedOffsets{}
-	for log, parts := range w.logs {
-		all[log] = map[int32]kadm.ListedOffset{}
-		for p, records := range parts {
-			o := kadm.ListedOffset{Topic: log, Partition: int32(p), Offset: int64(len(records))}
-			if starts {
-				o.Offset = 0
-			}
-			all[log][int32(p)] = o
-		}
-	}
-	return all
-}
 
 // openAll opens the annals of a world.
 func (w *world) openAll(dir string) map[string][]*annals {
@@ -152,8 +135,11 @@ func TestARowWasWhatTheFoldOfItsLogSays(t *testing.T) {
 		for _, as := range all {
 			for _, a := range as {
 				must(t, a.view(func(r leveldb.Reader) error {
-					forged += count(r, forgedPrefix)
-					snapshots += count(r, snapshotPrefix)
+					forged += count(r, func(name []byte) bool { return bytes.HasPrefix(name, []byte(ruledPrefix)) })
+					snapshots += count(r, func(name []byte) bool {
+						_, kind, _ := bytes.Cut(name, []byte{0})
+						return name[0] != 0 && kind[0] == snapshotKind
+					})
 					return nil
 				}))
 				must(t, a.close())
@@ -166,18 +152,18 @@ func TestARowWasWhatTheFoldOfItsLogSays(t *testing.T) {
 	}
 }
 
-func count(r leveldb.Reader, prefix byte) (n int) {
+func count(r leveldb.Reader, is func(name []byte) bool) (n int) {
 	it := r.NewIterator(nil, nil)
 	defer it.Release()
 	for it.Next() {
-		if it.Key()[0] == prefix {
+		if is(it.Key()) {
 			n++
 		}
 	}
 	return n
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -201,7 +187,7 @@ func TestALookBackFoldsAStretch(t *testing.T) {
 			}
 			n := 0
 			it := r.NewIterator(nil, nil)
-			for ok := it.Seek(place(entryPrefix, "sku-1", begin)); ok && bytes.Compare(it.Key(), place(entryPrefix, "sku-1", offset)) < 0; ok = it.Next() {
+			for ok := it.Seek(place("sku-1", entryKind, begin)); ok && bytes.Compare(it.Key(), place("sku-1", entryKind, offset)) < 0; ok = it.Next() {
 				n++
 			}
 			it.Release()
@@ -321,8 +307,6 @@ func TestAnnalsOfAnotherLogAreBegunAnew(t *testing.T) {
 	must(t, a.close())
 }
 
-func setOffset(all kadm.ListedOffsets, offset int64) {
-	o := all[processors.OrderEvents][0]
-	o.Offset = offset
-	all[processors.OrderEvents][0] = o
+func setOffset(all map[broker.TopicPartition]int64, offset int64) {
+	all[broker.TopicPartition{Topic: processors.OrderEvents}] = offset
 }

@@ -6,26 +6,23 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-
+	"stockflow/broker"
 	"stockflow/engine"
 	"stockflow/replay"
 )
 
 // bounds are where the logs and the dead letters begin and end, and the ids of their topics.
 type bounds struct {
-	starts, ends kadm.ListedOffsets
+	starts, ends map[broker.TopicPartition]int64
 	ids          map[string]string
 }
 
 func (b bounds) start(topic string, partition int32) int64 {
-	o, _ := b.starts.Lookup(topic, partition)
-	return o.Offset
+	return b.starts[broker.TopicPartition{Topic: topic, Partition: partition}]
 }
 
 func (b bounds) end(topic string, partition int32) int64 {
-	o, _ := b.ends.Lookup(topic, partition)
-	return o.Offset
+	return b.ends[broker.TopicPartition{Topic: topic, Partition: partition}]
 }
 
 // askPatience is how long the broker may take to say where its logs end.
@@ -39,38 +36,28 @@ func topics() []string {
 	return all
 }
 
-func boundsOf(ctx context.Context, admin *kadm.Client) (b bounds, err error) {
+func boundsOf(ctx context.Context, conn broker.Broker) (b bounds, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	if b.ends, err = endsOf(ctx, admin); err != nil {
+	if b.ends, err = endsOf(ctx, conn); err != nil {
 		return b, err
 	}
-	if b.starts, err = admin.ListStartOffsets(ctx, topics()...); err == nil {
-		err = b.starts.Error()
+	if b.starts, err = conn.Starts(ctx, topics()...); err != nil {
+		return b, err
 	}
-	if err != nil {
-		return b, fmt.Errorf("asking where the logs begin: %w", err)
-	}
-	found, err := admin.ListTopics(ctx, topics()...)
-	if err == nil {
-		err = found.Error()
-	}
+	found, err := conn.Topics(ctx, topics()...)
 	if err != nil {
 		return b, fmt.Errorf("asking for the ids of the logs: %w", err)
 	}
 	b.ids = map[string]string{}
 	for name, t := range found {
-		b.ids[name] = t.ID.String()
+		b.ids[name] = t.ID
 	}
 	return b, nil
 }
 
-// endsOf returns where all that is committed ends.
-func endsOf(ctx context.Context, admin *kadm.Client) (kadm.ListedOffsets, error) {
-	ends, err := admin.ListCommittedOffsets(ctx, topics()...)
-	if err == nil {
-		err = ends.Error()
-	}
+func endsOf(ctx context.Context, conn broker.Broker) (map[broker.TopicPartition]int64, error) {
+	ends, err := conn.Ends(ctx, topics()...)
 	if err != nil {
 		return nil, errors.Join(ErrUnreachable, err)
 	}
@@ -79,13 +66,13 @@ func endsOf(ctx context.Context, admin *kadm.Client) (kadm.ListedOffsets, error)
 
 // ends asks where the logs end now.
 func (h *History) ends(ctx context.Context) (bounds, error) {
-	admin, err := h.asker(ctx)
+	conn, err := h.asker(ctx)
 	if err != nil {
 		return bounds{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	ends, err := endsOf(ctx, admin)
+	ends, err := endsOf(ctx, conn)
 	return bounds{ends: ends}, err
 }
 
@@ -97,6 +84,7 @@ func (a *annals) await(ctx context.Context, end, letters int64) error {
 		if m.Next >= end && m.Letters >= letters {
 			return nil
 		}
+		a.hurry()
 		select {
 		case <-moved:
 		case <-ctx.Done():

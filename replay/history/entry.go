@@ -5,26 +5,42 @@ import (
 	"errors"
 	"math"
 
+	"github.com/syndtr/goleveldb/leveldb/util"
+
 	"stockflow/engine"
 )
 
-// What lies in a goleveldb of annals. Keys of rows hold no control characters, so the byte 0 ends them and the entries of
-// one key, in the order of their offsets, are one range.
+// What lies in a goleveldb of annals, by its name. Keys of rows hold no control characters, so the byte 0 ends them, and no
+// name of something else begins as one of theirs. All there is of a key lies together: a batch that goes there writes, and who
+// looks back reads, in one place.
 const (
-	entryPrefix    = 'e' // key, 0, offset: a message
-	snapshotPrefix = 's' // key, 0, offset: the row after the message
-	countPrefix    = 'c' // key: how many messages there are since the last snapshot
-	landedPrefix   = 'o' // origin, 0, offset: a message with that origin
-	forgedPrefix   = 'f' // offset: a message whose origin lay beyond its log when it came
-	markKey        = "\x00mark"
+	entryKind    = 'e' // key, 0, kind, offset: a message
+	snapshotKind = 's' // key, 0, kind, offset: the row after the message
+	tallyKind    = 't' // key, 0, kind: how many messages there are
+
+	markName     = "\x00"
+	ruledPrefix  = "\x00f" // offset: a message of which a letter tells what nothing else does, and what it tells
+	landedPrefix = "\x00o" // origin, 0, offset: a message with that origin that is none of the first of its key
 )
 
 // place is the name of an entry or of something beside it.
-func place(prefix byte, key string, offset int64) []byte {
-	b := make([]byte, 0, len(key)+10)
-	b = append(b, prefix)
-	b = append(b, key...)
-	b = append(b, 0)
+func place(key string, kind byte, offset int64) []byte {
+	return appendPlace(make([]byte, 0, len(key)+10), key, kind, offset)
+}
+
+func appendPlace(b []byte, key string, kind byte, offset int64) []byte {
+	return binary.BigEndian.AppendUint64(append(append(b, key...), 0, kind), uint64(offset))
+}
+
+// places is the range of what there is of a kind of a key, from an offset on.
+func places(key string, kind byte, from int64) *util.Range {
+	return &util.Range{Start: place(key, kind, from), Limit: append(append([]byte(nil), key...), 0, kind+1)}
+}
+
+func appendTallyName(b []byte, key string) []byte { return append(append(b, key...), 0, tallyKind) }
+
+func appendLanded(b, origin []byte, offset int64) []byte {
+	b = append(append(append(b, landedPrefix...), origin...), 0)
 	return binary.BigEndian.AppendUint64(b, uint64(offset))
 }
 
@@ -33,10 +49,15 @@ func offsetOf(place []byte) int64 {
 	return int64(binary.BigEndian.Uint64(place[len(place)-8:]))
 }
 
-func countKey(key string) []byte { return append([]byte{countPrefix}, key...) }
+// What a letter may tell: that the origin of its message lay beyond its log when the message came, and that the message was
+// skipped.
+var (
+	forged  = []byte(nil)
+	skipped = []byte("s")
+)
 
-func forgedKey(offset int64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{forgedPrefix}, uint64(offset))
+func ruledKey(offset int64) []byte {
+	return binary.BigEndian.AppendUint64([]byte(ruledPrefix), uint64(offset))
 }
 
 // entry is a message as it is written down.
@@ -54,22 +75,22 @@ const (
 	hasRedrive
 )
 
-// bytes writes an entry down, without its place.
-func (e entry) bytes() []byte {
-	b := make([]byte, 1, len(e.Value)+len(e.Origin)+len(e.Redrive)+20)
+// append writes an entry down, without its place.
+func (e entry) append(b []byte) []byte {
+	flags := len(b)
+	b = append(b, 0)
 	b = binary.AppendVarint(b, e.At)
 	b = binary.AppendUvarint(b, uint64(e.by-e.At))
-	for _, part := range []struct {
-		flag byte
-		text []byte
-	}{{hasOrigin, e.Origin}, {hasRedrive, e.Redrive}} {
-		if part.text != nil {
-			b[0] |= part.flag
-			b = append(binary.AppendUvarint(b, uint64(len(part.text))), part.text...)
-		}
+	if e.Origin != nil {
+		b[flags] |= hasOrigin
+		b = append(binary.AppendUvarint(b, uint64(len(e.Origin))), e.Origin...)
+	}
+	if e.Redrive != nil {
+		b[flags] |= hasRedrive
+		b = append(binary.AppendUvarint(b, uint64(len(e.Redrive))), e.Redrive...)
 	}
 	if e.Value != nil {
-		b[0] |= hasValue
+		b[flags] |= hasValue
 		b = append(b, e.Value...)
 	}
 	return b
@@ -77,7 +98,7 @@ func (e entry) bytes() []byte {
 
 var errEntry = errors.New("an entry of the annals does not decode")
 
-// readEntry reads what bytes has written. It keeps nothing of b.
+// readEntry reads what append has written. It keeps nothing of b.
 func readEntry(key string, partition int32, offset int64, b []byte) (entry, error) {
 	e := entry{Record: engine.Record{Partition: partition, Offset: offset, Key: key}}
 	if len(b) == 0 {

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,24 +10,24 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"stockflow/broker"
 	"stockflow/engine"
+	"stockflow/journal/files"
 	"stockflow/replay"
 )
 
 // History is that of all logs. Its methods may be called at once from anywhere.
 type History struct {
-	conn       broker.Connection
+	conn       broker.Broker
 	partitions int32
 	log        *slog.Logger
 	annals     map[string][]*annals // by log and partition
+	gathering  time.Duration        // how long the follower lets records gather
+	wanted     chan struct{}        // has a token when somebody waits for what the follower has not read yet
 
-	mu     sync.Mutex    // guards what follows
-	begun  chan struct{} // closed while a follower runs, nil before Run
-	admin  *kadm.Client
+	mu     sync.Mutex              // guards what follows
+	begun  chan struct{}           // closed while a follower runs, nil before Run
+	kept   broker.Broker           // of the follower that runs now
 	broken context.CancelCauseFunc // ends the follower that runs now
 }
 
@@ -57,17 +56,27 @@ var ErrUnreachable = errors.New("the broker can't be asked where its logs end")
 
 // Open returns the history of the logs behind conn, which have so many partitions, kept under dir. It answers nothing
 // before it is run.
-func Open(conn broker.Connection, dir string, partitions int32, log *slog.Logger) *History {
+func Open(conn broker.Broker, dir string, partitions int32, log *slog.Logger) *History {
 	h := &History{conn: conn, partitions: partitions, log: log, annals: map[string][]*annals{},
-		broken: func(error) {}}
+		gathering: gatherTime, wanted: make(chan struct{}, 1), broken: func(error) {}}
+	writing := new(writing) // all are written by one follower
 	for _, m := range replay.Machines {
 		for p := range partitions {
 			a := newAnnals(m, p, partitions, Dir(dir, m.Log, p), log.Warn)
-			a.broken = h.fail
+			a.broken, a.hurry, a.writing = h.fail, h.hurry, writing
 			h.annals[m.Log] = append(h.annals[m.Log], a)
 		}
 	}
 	return h
+}
+
+// Files has the files of the history go through a layer. It is to be called before Run.
+func (h *History) Files(fsys files.FS) {
+	for _, all := range h.annals {
+		for _, a := range all {
+			a.files = fsys
+		}
+	}
 }
 
 // Dir is where the history of a partition is kept.
@@ -75,106 +84,13 @@ func Dir(dir, log string, partition int32) string {
 	return filepath.Join(dir, log, strconv.Itoa(int(partition)))
 }
 
-// A follower that lost its broker or its disk tries again after so long.
-const (
-	againFirst = 100 * time.Millisecond
-	againMost  = 2 * time.Second
-)
-
-// Run follows the logs until ctx ends, and begins anew whenever something breaks.
-func (h *History) Run(ctx context.Context) error {
-	h.mu.Lock()
-	h.begun = make(chan struct{})
-	h.mu.Unlock()
-	for wait := againFirst; ; wait = min(2*wait, againMost) {
-		began := time.Now()
-		err := h.follow(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if time.Since(began) > againMost {
-			wait = againFirst
-		}
-		h.log.Warn("the history is opened again", "error", err)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(wait):
-		}
-	}
-}
-
-// follow opens all annals and reads the logs into them until something breaks.
-func (h *History) follow(ctx context.Context) (err error) {
-	ctx, broken := context.WithCancelCause(ctx)
-	defer broken(nil)
-	asking, err := h.conn.Client()
-	if err != nil {
-		return err
-	}
-	defer asking.Close()
-	admin := kadm.NewClient(asking)
-	defer func() { err = errors.Join(err, h.close()) }()
-	from, err := h.open(ctx, admin)
-	if err != nil {
-		return err
-	}
-	h.begin(admin, broken)
-	defer h.end()
-	client, err := h.conn.Client(append(following, kgo.ConsumePartitions(from))...)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	for {
-		fetches := client.PollRecords(ctx, pollRecords)
-		if err := fetches.Err0(); err != nil {
-			return cmp.Or(context.Cause(ctx), err)
-		}
-		if errs := fetches.Errors(); len(errs) > 0 {
-			return fmt.Errorf("reading %s/%d: %w", errs[0].Topic, errs[0].Partition, errs[0].Err)
-		}
-		if err := h.takeIn(fetches); err != nil {
-			return err
-		}
-	}
-}
-
-// pollRecords is how many records are taken from the client at once.
-const pollRecords = 4096
-
-// following are the options of the follower's client. What it has read ahead is in memory, so that is little.
-var following = []kgo.Opt{
-	kgo.KeepControlRecords(), // they are what a gap at the end consists of
-	kgo.FetchMaxBytes(4 << 20),
-	kgo.FetchMaxPartitionBytes(1 << 20),
-	kgo.FetchMinBytes(16 << 10), // rather a batch a little later than one for each message
-	kgo.FetchMaxWait(25 * time.Millisecond),
-}
-
-func (h *History) takeIn(fetches kgo.Fetches) error {
-	var errs []error
-	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-		switch {
-		case len(p.Records) == 0:
-		case p.Topic == engine.Letters:
-			for _, all := range h.annals {
-				errs = append(errs, all[p.Partition].takeLetters(p.Records))
-			}
-		default:
-			errs = append(errs, h.annals[p.Topic][p.Partition].take(p.Records))
-		}
-	})
-	return errors.Join(errs...)
-}
-
 // open opens all annals, and returns from where on each partition is to be read.
-func (h *History) open(ctx context.Context, admin *kadm.Client) (map[string]map[int32]kgo.Offset, error) {
-	bounds, err := boundsOf(ctx, admin)
+func (h *History) open(ctx context.Context, conn broker.Broker) (map[string]map[int32]int64, error) {
+	bounds, err := boundsOf(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	from := map[string]map[int32]kgo.Offset{engine.Letters: {}}
+	from := map[string]map[int32]int64{engine.Letters: {}}
 	for p := range h.partitions {
 		letters := bounds.end(engine.Letters, p)
 		for log, all := range h.annals {
@@ -183,13 +99,13 @@ func (h *History) open(ctx context.Context, admin *kadm.Client) (map[string]map[
 				return nil, err
 			}
 			if from[log] == nil {
-				from[log] = map[int32]kgo.Offset{}
+				from[log] = map[int32]int64{}
 			}
 			m := a.at()
-			from[log][p] = kgo.NewOffset().At(m.Next)
+			from[log][p] = m.Next
 			letters = min(letters, m.Letters)
 		}
-		from[engine.Letters][p] = kgo.NewOffset().At(letters)
+		from[engine.Letters][p] = letters
 	}
 	return from, nil
 }
@@ -205,21 +121,21 @@ func (h *History) close() error {
 }
 
 // begin says who asks the broker, and how to end the follower that runs now.
-func (h *History) begin(admin *kadm.Client, broken context.CancelCauseFunc) {
+func (h *History) begin(conn broker.Broker, broken context.CancelCauseFunc) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.admin, h.broken = admin, broken
+	h.kept, h.broken = conn, broken
 	close(h.begun)
 }
 
 func (h *History) end() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.admin, h.broken, h.begun = nil, func(error) {}, make(chan struct{})
+	h.kept, h.broken, h.begun = nil, func(error) {}, make(chan struct{})
 }
 
 // asker returns who asks the broker, once there is a follower: the annals are open then.
-func (h *History) asker(ctx context.Context) (*kadm.Client, error) {
+func (h *History) asker(ctx context.Context) (broker.Broker, error) {
 	h.mu.Lock()
 	begun := h.begun
 	h.mu.Unlock()
@@ -232,10 +148,10 @@ func (h *History) asker(ctx context.Context) (*kadm.Client, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.admin == nil {
+	if h.kept == nil {
 		return nil, new(Behind)
 	}
-	return h.admin, nil
+	return h.kept, nil
 }
 
 // fail ends the follower that runs now, so that all is opened again: what is damaged is set aside then.

@@ -77,9 +77,9 @@ func (h *History) At(ctx context.Context, log, key string, at int64) (Moment, er
 	if !errors.As(err, new(*Unborn)) {
 		return m, err
 	}
-	first, behind := h.first(log, now)
-	if behind != nil {
-		return m, behind
+	first, failed := h.first(ctx, log, now)
+	if failed != nil {
+		return m, failed
 	}
 	return m, early(err, log, first, at)
 }
@@ -111,16 +111,20 @@ func (h *History) AtOffset(ctx context.Context, log, key string, offset int64) (
 	return a.momentAt(key, offset)
 }
 
-// first returns the time of the first message of a log, 0 if it is empty, or if its beginning had expired when the history began.
-func (h *History) first(log string, now bounds) (int64, error) {
+// first returns the time of the first message of a log, 0 if it is empty, or if its beginning had expired when the history
+// began. The error is a *Behind when ctx ends before the history has come so far.
+func (h *History) first(ctx context.Context, log string, now bounds) (int64, error) {
 	first := int64(0)
 	for _, a := range h.annals[log] {
 		m := a.at()
 		if m.Begin > 0 {
 			return 0, nil
 		}
-		if end := now.end(log, a.partition); m.First == 0 && end > m.Next {
-			return 0, &Behind{log, a.partition, m.Next, end}
+		if m.First == 0 {
+			if err := a.await(ctx, now.end(log, a.partition), 0); err != nil {
+				return 0, err
+			}
+			m = a.at()
 		}
 		if m.First != 0 && (first == 0 || m.First < first) {
 			first = m.First
@@ -240,7 +244,7 @@ func (h *History) trace(ctx context.Context, e *Event, now bounds) error {
 func (h *History) landed(ctx context.Context, log, key string, o codecs.Origin, now bounds) (partition int32, offset int64, err error) {
 	a := h.of(log, key)
 	find := func(r leveldb.Reader) (err error) {
-		offset, err = a.landed(r, o)
+		offset, err = a.landed(r, key, o)
 		return err
 	}
 	if err = a.view(find); err != nil || offset >= 0 {

@@ -1,9 +1,9 @@
 package history
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"math"
 	"sort"
 
 	"github.com/syndtr/goleveldb/leveldb"
@@ -44,7 +44,18 @@ func (a *annals) walk(r leveldb.Reader, key string, from, to int64, each func(St
 	if err != nil {
 		return err
 	}
-	it := r.NewIterator(&util.Range{Start: place(entryPrefix, key, begin), Limit: append(place(entryPrefix, key, to), 0)}, nil)
+	return a.foldAll(r, key, begin, to, row, func(s Step) error {
+		if s.Offset < from {
+			return nil
+		}
+		return each(s)
+	})
+}
+
+// foldAll folds the messages of a key from begin on, up to and with to, into the row that there was before, and calls each
+// with what those did.
+func (a *annals) foldAll(r leveldb.Reader, key string, begin, to int64, row []byte, each func(Step) error) error {
+	it := r.NewIterator(&util.Range{Start: place(key, entryKind, begin), Limit: append(place(key, entryKind, to), 0)}, nil)
 	defer it.Release()
 	for it.Next() {
 		e, err := readEntry(key, a.partition, offsetOf(it.Key()), it.Value())
@@ -55,9 +66,7 @@ func (a *annals) walk(r leveldb.Reader, key string, from, to int64, each func(St
 		if err != nil {
 			return err
 		}
-		if row = step.After; step.Offset < from {
-			continue
-		}
+		row = step.After
 		switch err := each(step); {
 		case errors.Is(err, errEnough):
 			return nil
@@ -71,7 +80,7 @@ func (a *annals) walk(r leveldb.Reader, key string, from, to int64, each func(St
 // snapshot returns the last row of a key before the message at from that was kept, and the offset from which on its
 // messages are to be folded into it.
 func (a *annals) snapshot(r leveldb.Reader, key string, from int64) (begin int64, row []byte, err error) {
-	it := r.NewIterator(&util.Range{Start: place(snapshotPrefix, key, 0), Limit: place(snapshotPrefix, key, from)}, nil)
+	it := r.NewIterator(&util.Range{Start: place(key, snapshotKind, 0), Limit: place(key, snapshotKind, from)}, nil)
 	defer it.Release()
 	if it.Last() {
 		begin = offsetOf(it.Key()) + 1
@@ -82,18 +91,29 @@ func (a *annals) snapshot(r leveldb.Reader, key string, from int64) (begin int64
 	return begin, row, it.Error()
 }
 
+// ruling returns what a letter tells of a message, and whether one tells anything.
+func (a *annals) ruling(r leveldb.Reader, offset int64) (ruling []byte, tells bool, err error) {
+	if !a.ruled.Load() {
+		return nil, false, nil
+	}
+	ruling, err = r.Get(ruledKey(offset), nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		return nil, false, nil
+	}
+	return ruling, err == nil, err
+}
+
 // fold says what a message did to a row.
 func (a *annals) fold(r leveldb.Reader, e entry, row []byte) (Step, error) {
+	ruling, tells, err := a.ruling(r, e.Offset)
+	if err != nil {
+		return Step{}, err
+	}
+	e.Skipped = bytes.Equal(ruling, skipped)
 	step, err := a.machine.Fold(e.Record, replay.World{
 		Partitions: a.partitions,
-		Reaches: func(codecs.Origin) (bool, error) {
-			_, err := r.Get(forgedKey(e.Offset), nil)
-			if errors.Is(err, leveldb.ErrNotFound) {
-				return true, nil
-			}
-			return false, err
-		},
-		Row: func(string) ([]byte, error) { return row, nil },
+		Reaches:    func(codecs.Origin) (bool, error) { return !tells, nil },
+		Row:        func(string) ([]byte, error) { return row, nil },
 	})
 	if err == nil && step.Verdict == engine.Halt {
 		err = &Stopped{a.machine.Log, e.Partition, e.Offset, step.Reason}
@@ -126,13 +146,13 @@ func (a *annals) view(read func(leveldb.Reader) error) error {
 
 // lastBy returns the offset of the last message of a key that counts from a time at or before at, -1 if there is none.
 func (a *annals) lastBy(r leveldb.Reader, key string, at int64) (int64, error) {
-	it := r.NewIterator(&util.Range{Start: place(entryPrefix, key, 0), Limit: append(place(entryPrefix, key, math.MaxInt64), 0)}, nil)
+	it := r.NewIterator(places(key, entryKind, 0), nil)
 	defer it.Release()
 	var failed error
 	end := a.at().Next
 	// The times of the entries never go back, so the first offset with nothing by then behind it is found in steps.
 	first := sort.Search(int(end), func(offset int) bool {
-		if !it.Seek(place(entryPrefix, key, int64(offset))) {
+		if !it.Seek(place(key, entryKind, int64(offset))) {
 			return true
 		}
 		e, err := readEntry(key, a.partition, offsetOf(it.Key()), it.Value())
@@ -149,7 +169,7 @@ func (a *annals) lastBy(r leveldb.Reader, key string, at int64) (int64, error) {
 
 // lastBefore returns the offset of the last message of a key before an offset, -1 if there is none.
 func (a *annals) lastBefore(r leveldb.Reader, key string, offset int64) (int64, error) {
-	it := r.NewIterator(&util.Range{Start: place(entryPrefix, key, 0), Limit: place(entryPrefix, key, offset)}, nil)
+	it := r.NewIterator(&util.Range{Start: place(key, entryKind, 0), Limit: place(key, entryKind, offset)}, nil)
 	defer it.Release()
 	if it.Last() {
 		return offsetOf(it.Key()), it.Error()
@@ -159,7 +179,7 @@ func (a *annals) lastBefore(r leveldb.Reader, key string, offset int64) (int64, 
 
 // firstTime returns when the first message of a key came, 0 if none has.
 func (a *annals) firstTime(r leveldb.Reader, key string) (int64, error) {
-	it := r.NewIterator(&util.Range{Start: place(entryPrefix, key, 0), Limit: append(place(entryPrefix, key, math.MaxInt64), 0)}, nil)
+	it := r.NewIterator(places(key, entryKind, 0), nil)
 	defer it.Release()
 	if !it.Next() {
 		return 0, it.Error()
@@ -168,13 +188,29 @@ func (a *annals) firstTime(r leveldb.Reader, key string) (int64, error) {
 	return e.by, err
 }
 
-// landed returns where the message with an origin is, -1 if it isn't there.
-func (a *annals) landed(r leveldb.Reader, o codecs.Origin) (int64, error) {
-	name := string(codecs.EncodeOrigin(o))
-	it := r.NewIterator(&util.Range{Start: place(landedPrefix, name, 0), Limit: append(place(landedPrefix, name, math.MaxInt64), 0)}, nil)
-	defer it.Release()
-	if it.Next() { // a repeat lies behind it
-		return offsetOf(it.Key()), it.Error()
+// landed returns where the message with a key and an origin is, -1 if it isn't there. The index has no origins of the first
+// messages of a key, so those are looked through: most keys have no others.
+func (a *annals) landed(r leveldb.Reader, key string, o codecs.Origin) (int64, error) {
+	origin := codecs.EncodeOrigin(o)
+	first := r.NewIterator(places(key, entryKind, 0), nil)
+	defer first.Release()
+	n := 0
+	for ; n < stretch && first.Next(); n++ {
+		e, err := readEntry(key, a.partition, offsetOf(first.Key()), first.Value())
+		if err != nil {
+			return -1, err
+		}
+		if e.Redrive == nil && bytes.Equal(e.Origin, origin) {
+			return e.Offset, nil
+		}
 	}
-	return -1, it.Error()
+	if err := first.Error(); err != nil || n < stretch {
+		return -1, err
+	}
+	index := r.NewIterator(util.BytesPrefix(append(append([]byte(landedPrefix), origin...), 0)), nil)
+	defer index.Release()
+	if index.Next() { // a repeat lies behind it
+		return offsetOf(index.Key()), index.Error()
+	}
+	return -1, index.Error()
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"slices"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
@@ -35,13 +34,8 @@ type Single struct {
 }
 
 // Recall reads the history of a key from its log. The caller closes it.
-func Recall(ctx context.Context, conn broker.Connection, q Question) (*Single, error) {
-	client, err := conn.Client()
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	now, err := boundsOf(ctx, kadm.NewClient(client))
+func Recall(ctx context.Context, conn broker.Broker, q Question) (*Single, error) {
+	now, err := boundsOf(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +57,7 @@ func Recall(ctx context.Context, conn broker.Connection, q Question) (*Single, e
 }
 
 // catchUp reads what the annals lack.
-func (s *Single) catchUp(ctx context.Context, conn broker.Connection, q Question, now bounds) error {
+func (s *Single) catchUp(ctx context.Context, conn broker.Broker, q Question, now bounds) error {
 	a, log := s.annals, q.Machine.Log
 	end := now.end(log, a.partition)
 	err := inBatches(ctx, conn, log, a.partition, a.at().Next, end, func(records []*kgo.Record) error {
@@ -83,12 +77,12 @@ func (s *Single) catchUp(ctx context.Context, conn broker.Connection, q Question
 }
 
 // inBatches reads a part of a partition.
-func inBatches(ctx context.Context, conn broker.Connection, topic string, partition int32, from, end int64, take func([]*kgo.Record) error) error {
+func inBatches(ctx context.Context, conn broker.Broker, topic string, partition int32, from, end int64, take func([]*kgo.Record) error) error {
 	if from >= end {
 		return nil
 	}
 	var batch []*kgo.Record
-	err := broker.Read(ctx, conn, topic, partition, from, end, func(r *kgo.Record) error {
+	err := conn.Read(ctx, topic, partition, from, end, func(r *kgo.Record) error {
 		kept := *r
 		kept.Headers = slices.Clone(r.Headers)
 		if batch = append(batch, &kept); len(batch) < batchRecords {
@@ -107,7 +101,7 @@ func inBatches(ctx context.Context, conn broker.Connection, topic string, partit
 var errFirst = errors.New("the first record")
 
 // firstOf returns the time of the first message of a log, 0 if it is empty, or if its beginning has expired.
-func firstOf(ctx context.Context, conn broker.Connection, log string, partitions int32, now bounds) (first int64, err error) {
+func firstOf(ctx context.Context, conn broker.Broker, log string, partitions int32, now bounds) (first int64, err error) {
 	for p := range partitions {
 		from, end := now.start(log, p), now.end(log, p)
 		if from > 0 {
@@ -116,7 +110,7 @@ func firstOf(ctx context.Context, conn broker.Connection, log string, partitions
 		if from >= end {
 			continue
 		}
-		err := broker.Read(ctx, conn, log, p, from, end, func(r *kgo.Record) error {
+		err := conn.Read(ctx, log, p, from, end, func(r *kgo.Record) error {
 			if at := r.Timestamp.UnixMilli(); first == 0 || at < first {
 				first = at
 			}

@@ -21,7 +21,7 @@ import (
 // world is a shop without a broker: logs in memory, and machines that read them in any interleaving. It remembers, of
 // each message, the row that it made: what a fold from the start would say, decided at the time.
 type world struct {
-	t          *testing.T
+	t          testing.TB
 	chance     *rand.Rand
 	partitions int32
 	clock      int64
@@ -42,7 +42,7 @@ type past struct {
 	step       replay.Step
 }
 
-func newWorld(t *testing.T, seed uint64, partitions int32) *world {
+func newWorld(t testing.TB, seed uint64, partitions int32) *world {
 	w := &world{
 		t: t, chance: rand.New(rand.NewPCG(seed, 7)), partitions: partitions, clock: 1_700_000_000_000,
 		logs: map[string][][]*kgo.Record{engine.Letters: make([][]*kgo.Record, partitions)},
@@ -200,9 +200,12 @@ func (w *world) live(messages int) {
 
 // bounds are those of the world's logs, as a broker tells them.
 func (w *world) bounds() bounds {
-	b := bounds{starts: kadmOffsets{}.of(w, true), ends: kadmOffsets{}.of(w, false), ids: map[string]string{}}
-	for log := range w.logs {
+	b := bounds{starts: map[broker.TopicPartition]int64{}, ends: map[broker.TopicPartition]int64{}, ids: map[string]string{}}
+	for log, parts := range w.logs {
 		b.ids[log] = "id"
+		for p, records := range parts {
+			b.ends[broker.TopicPartition{Topic: log, Partition: int32(p)}] = int64(len(records))
+		}
 	}
 	return b
 }

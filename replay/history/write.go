@@ -1,14 +1,12 @@
 package history
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"math"
 	"strings"
 
 	"github.com/syndtr/goleveldb/leveldb"
-	"github.com/syndtr/goleveldb/leveldb/util"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
@@ -39,8 +37,8 @@ func (a *annals) unwritten(err error) error {
 // takeBatch writes one batch, and then the snapshots that are due. If the process dies in between they come with the next
 // message of their key.
 func (a *annals) takeBatch(records []*kgo.Record) error {
-	m := a.at()
-	w := writing{annals: a, counts: map[string]uint64{}}
+	m, w := a.at(), a.writing
+	w.begin()
 	for _, r := range records {
 		if r.Offset < m.Next {
 			continue
@@ -54,16 +52,19 @@ func (a *annals) takeBatch(records []*kgo.Record) error {
 			m.First = at
 		}
 		m.Latest = max(m.Latest, at)
-		if err := w.put(entryOf(r, m.Latest)); err != nil {
+		if err := a.put(entryOf(r, m.Latest)); err != nil {
 			return err
 		}
 	}
-	if err := w.end(m); err != nil {
+	for _, t := range w.touched {
+		w.put(appendTallyName(w.name[:0], t.key), t.append(w.value[:0]))
+	}
+	if err := a.write(&w.batch, m); err != nil {
 		return err
 	}
-	for key, n := range w.counts {
-		if n >= stretch {
-			if err := a.extend(key); err != nil {
+	for _, t := range w.touched {
+		if t.since >= stretch {
+			if err := a.extend(t); err != nil {
 				return err
 			}
 		}
@@ -73,33 +74,59 @@ func (a *annals) takeBatch(records []*kgo.Record) error {
 
 func entryOf(r *kgo.Record, by int64) entry { return entry{replay.RecordOf(r), by} }
 
-// writing is a batch on its way to the disk.
+// writing is a batch on its way to the disk. It is used for one after the other, so that its memory is.
 type writing struct {
-	*annals
-	batch  leveldb.Batch
-	counts map[string]uint64 // of the keys in the batch
+	batch       leveldb.Batch
+	name, value []byte // of what was put last
+	touched     []*tally
+}
+
+// keptBytes is the largest batch whose memory is kept for the next.
+const keptBytes = 4 << 20
+
+// begin empties the batch.
+func (w *writing) begin() {
+	if cap(w.batch.Dump()) > keptBytes {
+		w.batch = leveldb.Batch{}
+	}
+	w.batch.Reset()
+	for _, t := range w.touched {
+		t.touched = false
+	}
+	w.touched = w.touched[:0]
+}
+
+// put adds a value under a name. Both are copied; their memory is that of the next name and value.
+func (w *writing) put(name, value []byte) {
+	w.batch.Put(name, value)
+	w.name, w.value = name, value
+}
+
+// touch has the tally written with the batch.
+func (w *writing) touch(t *tally) {
+	if !t.touched {
+		t.touched = true
+		w.touched = append(w.touched, t)
+	}
 }
 
 // put adds a message. One that lies on a wrong partition, or has no key that a row could have, concerns no row: it is
 // moved, and comes again where it belongs, or is a dead letter.
-func (w *writing) put(e entry) error {
-	if w.only != "" && e.Key != w.only || !w.checkKey(e.Key) {
-		return nil
+func (a *annals) put(e entry) error {
+	t, err := a.tally(e.Key)
+	if t == nil {
+		return err
 	}
-	if e.Redrive == nil && e.Origin != nil {
-		if o, err := codecs.ParseOrigin(e.Origin); err == nil {
-			w.batch.Put(place(landedPrefix, string(codecs.EncodeOrigin(o)), e.Offset), nil)
+	w := a.writing
+	w.touch(t)
+	t.all++
+	t.since++
+	if t.all > stretch && e.Redrive == nil && e.Origin != nil {
+		if _, err := codecs.ParseOrigin(e.Origin); err == nil { // so nobody can give it a 0
+			w.put(appendLanded(w.name[:0], e.Origin, e.Offset), w.value[:0])
 		}
 	}
-	if _, counted := w.counts[e.Key]; !counted {
-		n, err := w.count(e.Key)
-		if err != nil {
-			return err
-		}
-		w.counts[e.Key] = n
-	}
-	w.counts[e.Key]++
-	w.batch.Put(place(entryPrefix, e.Key, e.Offset), e.bytes())
+	w.put(appendPlace(w.name[:0], e.Key, entryKind, e.Offset), e.append(w.value[:0]))
 	return nil
 }
 
@@ -108,30 +135,13 @@ func (a *annals) checkKey(key string) bool {
 	return codecs.CheckID("key", key) == nil && broker.Partition([]byte(key), a.partitions) == a.partition
 }
 
-// count returns how many messages of a key there are since its last snapshot.
-func (a *annals) count(key string) (uint64, error) {
-	text, err := a.db.Get(countKey(key), nil)
-	if errors.Is(err, leveldb.ErrNotFound) {
-		return 0, nil
-	}
-	n, _ := binary.Uvarint(text)
-	return n, err
-}
-
-// end writes the batch with the mark that is reached with it.
-func (w *writing) end(m mark) error {
-	for key, n := range w.counts {
-		w.batch.Put(countKey(key), binary.AppendUvarint(nil, n))
-	}
-	return w.write(&w.batch, m)
-}
-
+// write writes a batch with the mark that is reached with it.
 func (a *annals) write(b *leveldb.Batch, m mark) error {
 	text, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	b.Put([]byte(markKey), text)
+	b.Put([]byte(markName), text)
 	if err := a.db.Write(b, nil); err != nil {
 		return err
 	}
@@ -140,33 +150,39 @@ func (a *annals) write(b *leveldb.Batch, m mark) error {
 }
 
 // extend makes the snapshots of a key that are due since its last one.
-func (a *annals) extend(key string) error {
-	from := int64(0)
-	last := a.db.NewIterator(&util.Range{Start: place(snapshotPrefix, key, 0), Limit: place(snapshotPrefix, key, math.MaxInt64)}, nil)
-	if last.Last() {
-		from = offsetOf(last.Key()) + 1
-	}
-	last.Release()
-	if err := last.Error(); err != nil {
+func (a *annals) extend(t *tally) error {
+	begin, row, err := a.snapshot(a.db, t.key, math.MaxInt64)
+	if err != nil {
 		return err
 	}
-	n := uint64(0)
+	t.since = 0
 	b := new(leveldb.Batch)
-	err := a.walk(a.db, key, from, math.MaxInt64, func(s Step) error {
-		if n++; n == stretch {
-			b.Put(place(snapshotPrefix, key, s.Offset), s.After)
-			n = 0
+	err = a.foldAll(a.db, t.key, begin, math.MaxInt64, row, func(s Step) error {
+		if t.since++; t.since == stretch {
+			b.Put(place(t.key, snapshotKind, s.Offset), s.After)
+			t.since = 0
 		}
 		return nil
 	})
 	if stopped := new(Stopped); err != nil && !errors.As(err, &stopped) { // it gets no further, and looks back no further
 		return err
 	}
-	b.Put(countKey(key), binary.AppendUvarint(nil, n))
+	b.Put(appendTallyName(nil, t.key), t.append(nil))
 	return a.db.Write(b, nil)
 }
 
-// takeLetters reads from the dead letters which origins lay beyond the ends of their logs.
+// rulingOf returns what a letter tells of its message, and whether it tells anything.
+func rulingOf(d codecs.DeadLetter) (ruling []byte, tells bool) {
+	switch {
+	case !d.IsLetter():
+		return nil, false
+	case d.Skip != nil:
+		return skipped, true
+	}
+	return forged, strings.HasSuffix(d.Reason, engine.BeyondEnd)
+}
+
+// takeLetters reads from the dead letters which origins lay beyond the ends of their logs, and which messages were skipped.
 func (a *annals) takeLetters(records []*kgo.Record) error {
 	m := a.at()
 	b := new(leveldb.Batch)
@@ -177,10 +193,12 @@ func (a *annals) takeLetters(records []*kgo.Record) error {
 		}
 		m.Letters = r.Offset + 1
 		d, err := codecs.DecodeDeadLetter(r.Value)
-		if err != nil || d.Redrive != nil || d.Topic != a.machine.Log || d.Partition != a.partition || !strings.HasSuffix(d.Reason, engine.BeyondEnd) {
+		ruling, tells := rulingOf(d)
+		if err != nil || !tells || d.Topic != a.machine.Log || d.Partition != a.partition {
 			continue
 		}
-		b.Put(forgedKey(d.Offset), nil)
+		a.ruled.Store(true)
+		b.Put(ruledKey(d.Offset), ruling)
 		if d.Offset < m.Next {
 			anew[string(d.Key)] = true
 			if err := a.forget(b, string(d.Key), d.Offset); err != nil {
@@ -192,7 +210,11 @@ func (a *annals) takeLetters(records []*kgo.Record) error {
 		return a.unwritten(err)
 	}
 	for key := range anew {
-		if err := a.extend(key); err != nil {
+		t, err := a.tally(key)
+		if t != nil {
+			err = a.extend(t)
+		}
+		if err != nil {
 			return a.unwritten(err)
 		}
 	}
@@ -201,7 +223,7 @@ func (a *annals) takeLetters(records []*kgo.Record) error {
 
 // forget removes the snapshots of a key from an offset on.
 func (a *annals) forget(b *leveldb.Batch, key string, from int64) error {
-	it := a.db.NewIterator(&util.Range{Start: place(snapshotPrefix, key, from), Limit: place(snapshotPrefix, key, math.MaxInt64)}, nil)
+	it := a.db.NewIterator(places(key, snapshotKind, from), nil)
 	defer it.Release()
 	for it.Next() {
 		b.Delete(append([]byte{}, it.Key()...))

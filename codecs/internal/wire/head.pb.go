@@ -442,7 +442,11 @@ type DeadLetter struct {
 	Headers []*Header `protobuf:"bytes,8,rep,name=headers,proto3" json:"headers,omitempty"`
 	Reason  string    `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
 	// In a note there are only the first four fields, the key, and this.
-	Redrive       *Redrive `protobuf:"bytes,10,opt,name=redrive,proto3" json:"redrive,omitempty"`
+	Redrive *Redrive `protobuf:"bytes,10,opt,name=redrive,proto3" json:"redrive,omitempty"`
+	// Of a message that is too large for a letter, of which there is only the beginning.
+	Cut *Cut `protobuf:"bytes,11,opt,name=cut,proto3" json:"cut,omitempty"`
+	// In a request to skip a message there are only the first three fields and this.
+	Skip          *Skip `protobuf:"bytes,12,opt,name=skip,proto3" json:"skip,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -547,6 +551,139 @@ func (x *DeadLetter) GetRedrive() *Redrive {
 	return nil
 }
 
+func (x *DeadLetter) GetCut() *Cut {
+	if x != nil {
+		return x.Cut
+	}
+	return nil
+}
+
+func (x *DeadLetter) GetSkip() *Skip {
+	if x != nil {
+		return x.Skip
+	}
+	return nil
+}
+
+// Cut is what there was of a message beside what its letter has.
+type Cut struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the value, in bytes.
+	Size int64 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	// Of the value.
+	Sha256 []byte `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// How many were left out.
+	Headers       int32 `protobuf:"varint,3,opt,name=headers,proto3" json:"headers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cut) Reset() {
+	*x = Cut{}
+	mi := &file_codecs_head_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cut) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cut) ProtoMessage() {}
+
+func (x *Cut) ProtoReflect() protoreflect.Message {
+	mi := &file_codecs_head_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cut.ProtoReflect.Descriptor instead.
+func (*Cut) Descriptor() ([]byte, []int) {
+	return file_codecs_head_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Cut) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Cut) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *Cut) GetHeaders() int32 {
+	if x != nil {
+		return x.Headers
+	}
+	return 0
+}
+
+// Skip says that a partition goes on behind a message that no program could take, because somebody wants it to.
+type Skip struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it was asked for, in milliseconds since 1970.
+	Asked int64 `protobuf:"varint,1,opt,name=asked,proto3" json:"asked,omitempty"`
+	// The partition has done so: whoever folds the log leaves the message out. Else it is a request.
+	Done          bool `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Skip) Reset() {
+	*x = Skip{}
+	mi := &file_codecs_head_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Skip) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Skip) ProtoMessage() {}
+
+func (x *Skip) ProtoReflect() protoreflect.Message {
+	mi := &file_codecs_head_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Skip.ProtoReflect.Descriptor instead.
+func (*Skip) Descriptor() ([]byte, []int) {
+	return file_codecs_head_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Skip) GetAsked() int64 {
+	if x != nil {
+		return x.Asked
+	}
+	return 0
+}
+
+func (x *Skip) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
 // Redrive says how a dead letter was sent again.
 type Redrive struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -563,7 +700,7 @@ type Redrive struct {
 
 func (x *Redrive) Reset() {
 	*x = Redrive{}
-	mi := &file_codecs_head_proto_msgTypes[8]
+	mi := &file_codecs_head_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -575,7 +712,7 @@ func (x *Redrive) String() string {
 func (*Redrive) ProtoMessage() {}
 
 func (x *Redrive) ProtoReflect() protoreflect.Message {
-	mi := &file_codecs_head_proto_msgTypes[8]
+	mi := &file_codecs_head_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -588,7 +725,7 @@ func (x *Redrive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Redrive.ProtoReflect.Descriptor instead.
 func (*Redrive) Descriptor() ([]byte, []int) {
-	return file_codecs_head_proto_rawDescGZIP(), []int{8}
+	return file_codecs_head_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Redrive) GetId() string {
@@ -631,7 +768,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_codecs_head_proto_msgTypes[9]
+	mi := &file_codecs_head_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +780,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_codecs_head_proto_msgTypes[9]
+	mi := &file_codecs_head_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +793,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_codecs_head_proto_rawDescGZIP(), []int{9}
+	return file_codecs_head_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Header) GetKey() []byte {
@@ -703,7 +840,7 @@ const file_codecs_head_proto_rawDesc = "" +
 	"\x04sent\x18\x04 \x03(\v2\x11.stockflow.v1.RunR\x04sent\"+\n" +
 	"\x03Run\x12\x10\n" +
 	"\x03log\x18\x01 \x01(\tR\x03log\x12\x12\n" +
-	"\x04keys\x18\x02 \x03(\tR\x04keys\"\xa4\x02\n" +
+	"\x04keys\x18\x02 \x03(\tR\x04keys\"\xf1\x02\n" +
 	"\n" +
 	"DeadLetter\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n" +
@@ -716,7 +853,16 @@ const file_codecs_head_proto_rawDesc = "" +
 	"\aheaders\x18\b \x03(\v2\x14.stockflow.v1.HeaderR\aheaders\x12\x16\n" +
 	"\x06reason\x18\t \x01(\tR\x06reason\x12/\n" +
 	"\aredrive\x18\n" +
-	" \x01(\v2\x15.stockflow.v1.RedriveR\aredrive\"k\n" +
+	" \x01(\v2\x15.stockflow.v1.RedriveR\aredrive\x12#\n" +
+	"\x03cut\x18\v \x01(\v2\x11.stockflow.v1.CutR\x03cut\x12&\n" +
+	"\x04skip\x18\f \x01(\v2\x12.stockflow.v1.SkipR\x04skip\"K\n" +
+	"\x03Cut\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x03R\x04size\x12\x16\n" +
+	"\x06sha256\x18\x02 \x01(\fR\x06sha256\x12\x18\n" +
+	"\aheaders\x18\x03 \x01(\x05R\aheaders\"0\n" +
+	"\x04Skip\x12\x14\n" +
+	"\x05asked\x18\x01 \x01(\x03R\x05asked\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\bR\x04done\"k\n" +
 	"\aRedrive\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\brepaired\x18\x02 \x01(\bR\brepaired\x12\x1c\n" +
@@ -738,7 +884,7 @@ func file_codecs_head_proto_rawDescGZIP() []byte {
 	return file_codecs_head_proto_rawDescData
 }
 
-var file_codecs_head_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_codecs_head_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_codecs_head_proto_goTypes = []any{
 	(*Head)(nil),          // 0: stockflow.v1.Head
 	(*SeenLog)(nil),       // 1: stockflow.v1.SeenLog
@@ -748,21 +894,25 @@ var file_codecs_head_proto_goTypes = []any{
 	(*Taken)(nil),         // 5: stockflow.v1.Taken
 	(*Run)(nil),           // 6: stockflow.v1.Run
 	(*DeadLetter)(nil),    // 7: stockflow.v1.DeadLetter
-	(*Redrive)(nil),       // 8: stockflow.v1.Redrive
-	(*Header)(nil),        // 9: stockflow.v1.Header
+	(*Cut)(nil),           // 8: stockflow.v1.Cut
+	(*Skip)(nil),          // 9: stockflow.v1.Skip
+	(*Redrive)(nil),       // 10: stockflow.v1.Redrive
+	(*Header)(nil),        // 11: stockflow.v1.Header
 }
 var file_codecs_head_proto_depIdxs = []int32{
-	1, // 0: stockflow.v1.Head.seen:type_name -> stockflow.v1.SeenLog
-	2, // 1: stockflow.v1.SeenLog.partitions:type_name -> stockflow.v1.SeenPartition
-	5, // 2: stockflow.v1.TakenList.taken:type_name -> stockflow.v1.Taken
-	6, // 3: stockflow.v1.Taken.sent:type_name -> stockflow.v1.Run
-	9, // 4: stockflow.v1.DeadLetter.headers:type_name -> stockflow.v1.Header
-	8, // 5: stockflow.v1.DeadLetter.redrive:type_name -> stockflow.v1.Redrive
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	1,  // 0: stockflow.v1.Head.seen:type_name -> stockflow.v1.SeenLog
+	2,  // 1: stockflow.v1.SeenLog.partitions:type_name -> stockflow.v1.SeenPartition
+	5,  // 2: stockflow.v1.TakenList.taken:type_name -> stockflow.v1.Taken
+	6,  // 3: stockflow.v1.Taken.sent:type_name -> stockflow.v1.Run
+	11, // 4: stockflow.v1.DeadLetter.headers:type_name -> stockflow.v1.Header
+	10, // 5: stockflow.v1.DeadLetter.redrive:type_name -> stockflow.v1.Redrive
+	8,  // 6: stockflow.v1.DeadLetter.cut:type_name -> stockflow.v1.Cut
+	9,  // 7: stockflow.v1.DeadLetter.skip:type_name -> stockflow.v1.Skip
+	8,  // [8:8] is the sub-list for method output_type
+	8,  // [8:8] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_codecs_head_proto_init() }
@@ -776,7 +926,7 @@ func file_codecs_head_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_codecs_head_proto_rawDesc), len(file_codecs_head_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
