@@ -83,8 +83,8 @@ soak: ## run under load for MINUTES with a kill now and then: memory, goroutines
 test-kafka: ## try it on Apache Kafka, which Maven fetches: INVOICES of the month (0 is all), KILLS, LEADERS killed, all brokers DOWN
 	@command -v kcat >/dev/null || { apt-get update -qq && apt-get install -y --no-install-recommends kcat; }
 	npm ci --prefix examples/express-producer --no-audit --no-fund
-	mvn -q -B -f stand/kafka process-resources
-	STOCKFLOW_REQUIRE=kafka go test -count 1 -v -timeout 10m -run 'Kafka|TestThree|TestWithZooKeeper' ./stand/kafka ./broker
+	mvn -q -B -f stockflowtest/kafka process-resources
+	STOCKFLOW_REQUIRE=kafka go test -count 1 -v -timeout 10m -run 'Kafka|TestThree|TestWithZooKeeper' ./stockflowtest/kafka ./broker
 	STOCKFLOW_REQUIRE=kafka,data,kcat,node go test -count 1 -v -timeout 30m -run 'TestOn(ThreeBrokers|ZooKeeper|ASecuredKafka)' ./cli -invoices $(INVOICES)
 	STOCKFLOW_REQUIRE=kafka $(TORTURE) -timeout 20m -run 'TestOnKafka$$' -kills $(KILLS) -leaders $(LEADERS) -down $(DOWN) -seed $(SEED)
 

@@ -20,14 +20,14 @@ import (
 // The rules of the house, as far as a machine can tell: who may import whom, how long things may get, and what they
 // may not be called. processors/doc.go says why the layers are as they are.
 
-// layers are the house from its roof down. A package imports only what stands below it.
-var layers = []string{"torture", "benchmarks", "stand", ".", "cli", "load", "progress", "api", "replay", "mail", "deadletters", "views", "processors", "engine", "kafkaport", "move", "broker", "journal", "codecs", machines}
+// layers are the house from its roof down, as docs/layout.md lists it: the top directories of each line. The root is ".".
+var layers = readLayers()
 
-// machines is the lowest layer: the packages below processors.
-const machines = "processors/*"
+// machines is the layer whose packages decide.
+const machines = "machines"
 
 // conductor is the one machine that knows the vocabularies of others, as it sends to them.
-const conductor = "processors/order"
+const conductor = "machines/order"
 
 // impure is what a machine can't have, or a replay would come to another result: a world, other goroutines, chance.
 var impure = []string{"os", "net", "log", "sync", "math/rand", "crypto/rand", "runtime", "syscall", "unsafe"}
@@ -69,9 +69,9 @@ func (s source) dir() string               { return path.Dir(s.path) }
 func (s source) isTest() bool              { return strings.HasSuffix(s.path, "_test.go") }
 func (s source) line(p token.Pos) int      { return s.set.Position(p).Line }
 func (s source) imports(each func(string)) { s.eachImport(func(p, _ string) { each(p) }) }
-func (s source) isMachine() bool           { return layerOf(s.dir()) == machines }
+func (s source) isMachine() bool           { return top(s.dir()) == machines }
 func (s source) lines(n ast.Node) int      { return s.line(n.End()) - s.line(n.Pos()) + 1 }
-func within(dir, top string) bool          { return dir == top || strings.HasPrefix(dir, top+"/") }
+func within(dir, tree string) bool         { return dir == tree || strings.HasPrefix(dir, tree+"/") }
 func isImpure(p string) bool {
 	return slices.ContainsFunc(impure, func(i string) bool { return within(p, i) })
 }
@@ -89,16 +89,38 @@ func (s source) eachImport(f func(p, name string)) {
 	}
 }
 
-// layerOf returns the layer that a directory belongs to, "" if to none.
-func layerOf(dir string) string {
-	if strings.HasPrefix(dir, "processors/") {
-		return machines
+// readLayers reads the list in docs/layout.md. A line begins with the directories of its layer, and goes on with what they are.
+func readLayers() (layers [][]string) {
+	text, err := os.ReadFile("docs/layout.md")
+	if err != nil {
+		panic(err)
 	}
-	top := strings.SplitN(dir, "/", 2)[0]
-	if slices.Contains(layers, top) {
-		return top
+	list := strings.Split(string(text), "```")
+	if len(list) != 3 {
+		panic("docs/layout.md has no list of layers")
 	}
-	return ""
+	for line := range strings.Lines(list[1]) {
+		var layer []string
+		for _, word := range strings.Fields(line) {
+			if dir := path.Dir(word); word == "main.go" || strings.HasSuffix(word, "/") {
+				layer = append(layer, dir)
+				continue
+			}
+			break
+		}
+		if layer != nil {
+			layers = append(layers, layer)
+		}
+	}
+	return layers
+}
+
+// top returns the topmost directory that dir lies in, "." for the root.
+func top(dir string) string { return strings.SplitN(dir, "/", 2)[0] }
+
+// floor returns how many layers stand above dir, -1 if the layout doesn't have it.
+func floor(dir string) int {
+	return slices.IndexFunc(layers, func(layer []string) bool { return slices.Contains(layer, top(dir)) })
 }
 
 // rules are those that each file keeps; each returns its complaints. What is generated is measured by nobody.
@@ -106,30 +128,25 @@ var rules = []func(source) []string{belowOnly, pureMachines, gokaInItsPlace, sho
 
 // belowOnly: imports go down. Tests may look up, as they set up what they test.
 func belowOnly(s source) (wrong []string) {
-	here := layerOf(s.dir())
-	if here == "" {
+	if floor(s.dir()) < 0 {
 		return []string{fmt.Sprintf("directory %s isn't in the layout", s.dir())}
 	}
 	s.imports(func(p string) {
 		if !within(p, module) || s.isTest() {
 			return
 		}
-		there := strings.TrimPrefix(strings.TrimPrefix(p, module), "/")
-		if !mayImport(s.dir(), here, there) {
+		if there := path.Join(".", strings.TrimPrefix(strings.TrimPrefix(p, module), "/")); !mayImport(s.dir(), there) {
 			wrong = append(wrong, fmt.Sprintf("%s imports %s, which doesn't stand below it", s.dir(), there))
 		}
 	})
 	return wrong
 }
 
-func mayImport(dir, here, there string) bool {
-	if here == machines {
-		return dir == conductor && layerOf(there) == machines
+func mayImport(here, there string) bool {
+	if top(here) == machines {
+		return here == conductor && top(there) == machines
 	}
-	if layerOf(there) == here { // a part of the same layer, like codecs/internal/wire
-		return within(there, here) && here != "processors"
-	}
-	return slices.Index(layers, layerOf(there)) > slices.Index(layers, here)
+	return top(here) == top(there) && here != "." || floor(here) < floor(there)
 }
 
 // pureMachines: nothing but the message and the row.
@@ -163,7 +180,7 @@ func isClock(sel *ast.SelectorExpr, clock string) bool {
 // gokaInItsPlace: what works around goka's weaknesses is in few hands.
 func gokaInItsPlace(s source) (wrong []string) {
 	s.imports(func(p string) {
-		if within(p, goka) && !slices.Contains(strings.Fields(gokaIsFor+" "+benchmarking), layerOf(s.dir())) {
+		if within(p, goka) && !slices.Contains(strings.Fields(gokaIsFor+" "+benchmarking), top(s.dir())) {
 			wrong = append(wrong, fmt.Sprintf("%s imports %s, which is for %s", s.dir(), p, gokaIsFor))
 		}
 	})
@@ -275,20 +292,22 @@ func TestTheRulesNotice(t *testing.T) {
 		{"broker/x.go", `package broker; import "stockflow"`, "doesn't stand below"},
 		{"broker/x_test.go", `package broker; import "stockflow/engine"`, ""},
 		{"codecs/x.go", `package codecs; import "stockflow/codecs/internal/wire"`, ""},
-		{"codecs/x.go", `package codecs; import "stockflow/processors/order"`, ""},
+		{"codecs/x.go", `package codecs; import "stockflow/machines/order"`, ""},
 		{"codecs/x.go", `package codecs; import "stockflow/processors"`, "doesn't stand below"},
+		{"move/x.go", `package move; import "stockflow/kafkaport"`, "doesn't stand below"},
+		{"processors/x.go", `package processors; import "stockflow/machines/order"`, ""},
 		{"attic/x.go", `package attic`, "isn't in the layout"},
-		{"processors/order/x.go", `package order; import "stockflow/processors/shipment"`, ""},
-		{"processors/shipment/x.go", `package shipment; import "stockflow/processors/order"`, "doesn't stand below"},
-		{"processors/order/x.go", `package order; import "stockflow/codecs"`, "doesn't stand below"},
-		{"processors/order/x.go", `package order; import "github.com/gorilla/mux"`, "a machine imports"},
-		{"processors/order/x.go", `package order; import "sync/atomic"`, "a machine imports"},
-		{"processors/order/x.go", `package order; import "math/rand/v2"`, "a machine imports"},
-		{"processors/order/x.go", `package order; import "math/bits"`, ""},
-		{"processors/order/x.go", `package order; import "time"; var t = time.Now()`, "time.Now"},
-		{"processors/order/x.go", `package order; import c "time"; var t = c.Now`, "time.Now"},
-		{"processors/order/x.go", `package order; import "time"; var t = time.UnixMilli(1)`, ""},
-		{"processors/order/x_test.go", `package order; import "math/rand"`, ""},
+		{"machines/order/x.go", `package order; import "stockflow/machines/shipment"`, ""},
+		{"machines/shipment/x.go", `package shipment; import "stockflow/machines/order"`, "doesn't stand below"},
+		{"machines/order/x.go", `package order; import "stockflow/codecs"`, "doesn't stand below"},
+		{"machines/order/x.go", `package order; import "github.com/gorilla/mux"`, "a machine imports"},
+		{"machines/order/x.go", `package order; import "sync/atomic"`, "a machine imports"},
+		{"machines/order/x.go", `package order; import "math/rand/v2"`, "a machine imports"},
+		{"machines/order/x.go", `package order; import "math/bits"`, ""},
+		{"machines/order/x.go", `package order; import "time"; var t = time.Now()`, "time.Now"},
+		{"machines/order/x.go", `package order; import c "time"; var t = c.Now`, "time.Now"},
+		{"machines/order/x.go", `package order; import "time"; var t = time.UnixMilli(1)`, ""},
+		{"machines/order/x_test.go", `package order; import "math/rand"`, ""},
 		{"api/x.go", `package api; import "github.com/lovoo/goka/storage"`, "which is for engine views"},
 		{"views/x.go", `package views; import "github.com/lovoo/goka"`, ""},
 		{"api/x.go", "package api" + strings.Repeat("\n", 399), ""},

@@ -25,7 +25,7 @@ import (
 	"stockflow/journal"
 	"stockflow/journal/files/powercut"
 	"stockflow/processors"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 // contract holds requests and answers against openapi.yaml, on their way between a test and a server. What the document

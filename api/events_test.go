@@ -14,9 +14,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"stockflow/broker"
+	"stockflow/machines/inventory"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 func TestAStreamShowsRowsAsTheirGETDoes(t *testing.T) {

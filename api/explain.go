@@ -7,9 +7,9 @@ import (
 
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
 	"stockflow/replay/history"
 	"stockflow/views"
 )

@@ -7,8 +7,8 @@ import (
 
 	"stockflow/codecs"
 	"stockflow/engine"
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
 	"stockflow/replay"
 	"stockflow/replay/history"
 )

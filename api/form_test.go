@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"stockflow/codecs"
-	"stockflow/processors/order"
+	"stockflow/machines/order"
 )
 
 // readOrder reads the body of an order as readPlacement does, and lists what is wrong, one a line.

@@ -18,8 +18,8 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/journal"
+	"stockflow/machines/inventory"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
 )
 
 // gallery is a server whose tables follow a broker. The test writes their rows.

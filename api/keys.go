@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"sync"
 
-	"stockflow/processors/order"
+	"stockflow/machines/order"
 	"stockflow/views"
 )
 

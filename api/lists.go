@@ -11,10 +11,10 @@ import (
 	"strings"
 
 	"stockflow/codecs"
-	"stockflow/processors/inventory"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 	"stockflow/views"
 )
 

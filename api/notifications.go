@@ -7,8 +7,8 @@ import (
 	"github.com/gorilla/mux"
 
 	"stockflow/codecs"
+	"stockflow/machines/notification"
 	"stockflow/processors"
-	"stockflow/processors/notification"
 	"stockflow/views"
 )
 

@@ -14,8 +14,8 @@ import (
 
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/order"
 	"stockflow/views"
 )
 

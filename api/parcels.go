@@ -5,8 +5,8 @@ import (
 	"net/http"
 
 	"stockflow/codecs"
+	"stockflow/machines/shipment"
 	"stockflow/processors"
-	"stockflow/processors/shipment"
 	"stockflow/views"
 )
 

@@ -7,10 +7,10 @@ import (
 	"stockflow/codecs"
 	"stockflow/engine"
 	"stockflow/journal"
-	"stockflow/processors/inventory"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 	"stockflow/views"
 )
 

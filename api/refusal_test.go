@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 )
 
 func TestEveryRefusalOfTheMachinesHasAProblem(t *testing.T) {

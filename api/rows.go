@@ -4,9 +4,9 @@ import (
 	"time"
 
 	"stockflow/codecs"
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 )
 
 // The rows as clients see them. They are a contract: fields may be added, and never change or go.

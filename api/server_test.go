@@ -21,7 +21,7 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/engine"
-	"stockflow/processors/order"
+	"stockflow/machines/order"
 	"stockflow/replay/history"
 	"stockflow/views"
 )

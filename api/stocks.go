@@ -5,8 +5,8 @@ import (
 	"net/http"
 
 	"stockflow/codecs"
+	"stockflow/machines/inventory"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
 	"stockflow/views"
 )
 

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"stockflow/cli"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 // TestTheSystemTellsHowItIs: what is durable grows with what is written, and groups catch up.

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"slices"
 
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
 	"stockflow/replay/history"
 )
 

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"stockflow/codecs"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/order"
 	"stockflow/replay"
 )
 

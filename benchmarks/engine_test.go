@@ -12,8 +12,8 @@ import (
 
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/machines/inventory"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
 )
 
 // works are for as many SKUs as a shop sells in a month, and take each engine a second or more.

@@ -14,7 +14,7 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/engine"
-	"stockflow/processors/inventory"
+	"stockflow/machines/inventory"
 )
 
 // stockGoka runs a machine on goka as it comes: its producer, its storage, its commits, its defaults. Changed is only

@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"stockflow/processors"
-	processes "stockflow/stand"
+	processes "stockflow/stockflowtest"
 )
 
 var (

@@ -14,8 +14,8 @@ import (
 
 	"stockflow/codecs"
 	"stockflow/engine"
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
 )
 
 // heldRows is how many rows a partition has here.

@@ -10,9 +10,9 @@ import (
 
 	"stockflow/cli"
 	"stockflow/codecs"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
 )
 
 // logOrders is how many orders are put on the log at once.

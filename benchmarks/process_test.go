@@ -20,7 +20,7 @@ import (
 
 	"stockflow/cli"
 
-	processes "stockflow/stand"
+	processes "stockflow/stockflowtest"
 )
 
 // part makes this test binary a Stockflow in a process of its own, so that its memory is seen alone: a server in a directory, which

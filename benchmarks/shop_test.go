@@ -16,8 +16,8 @@ import (
 	"stockflow/cli"
 	"stockflow/codecs"
 	"stockflow/journal"
+	"stockflow/machines/inventory"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
 )
 
 const shopPartitions = 8 // what serve begins with

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	processes "stockflow/stand"
+	processes "stockflow/stockflowtest"
 )
 
 var (

@@ -15,9 +15,9 @@ import (
 	"stockflow/codecs"
 	"stockflow/engine"
 	"stockflow/journal"
+	"stockflow/machines/inventory"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 // work is what engines are measured by: the inventory machine's, so a message is consumed, its row read and written,

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"stockflow/broker/conformance"
-	"stockflow/stand/kafka"
+	"stockflow/stockflowtest/kafka"
 )
 
 // A test has three brokers for itself, and leaves nothing there for the next.

@@ -12,7 +12,7 @@ import (
 	"stockflow/broker"
 	"stockflow/broker/conformance"
 	"stockflow/journal"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 func TestTheJournalIsABroker(t *testing.T) {

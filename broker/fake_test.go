@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 // soon bounds an answer that has to come by itself.

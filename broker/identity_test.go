@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"stockflow/journal/files"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 // remember makes the shop's topics, with three orders, and remembers them.

@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 const (

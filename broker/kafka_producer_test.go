@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 // bench is a fake Kafka with one topic of one partition.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 // TestAReaderWhoseBrokerIsGoneSaysSo: whoever reads a log of another process must not wait for ever when that is killed.

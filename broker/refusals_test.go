@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 // A producer is told of a refusal before the client tells it, also over TLS with a login; and of nothing that the client tries again at.

@@ -15,18 +15,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"stockflow/stand"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest"
+	"stockflow/stockflowtest/fake"
 )
 
 // certificates are those that the tests speak of.
 type certificates struct {
-	authority, stranger          *stand.Authority
-	good, expired, other, client stand.Signed
+	authority, stranger          *stockflowtest.Authority
+	good, expired, other, client stockflowtest.Signed
 }
 
 func sign(t *testing.T) certificates {
-	a, stranger := stand.NewAuthority(t), stand.NewAuthority(t)
+	a, stranger := stockflowtest.NewAuthority(t), stockflowtest.NewAuthority(t)
 	hence, ago := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
 	return certificates{
 		authority: a, stranger: stranger,
@@ -35,7 +35,7 @@ func sign(t *testing.T) certificates {
 }
 
 // server is the end of a broker; with ask it wants to know who comes.
-func server(of stand.Signed, ask *x509.CertPool) *tls.Config {
+func server(of stockflowtest.Signed, ask *x509.CertPool) *tls.Config {
 	c := &tls.Config{Certificates: []tls.Certificate{of.Pair}}
 	if ask != nil {
 		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, ask
@@ -44,7 +44,7 @@ func server(of stand.Signed, ask *x509.CertPool) *tls.Config {
 }
 
 // trusting is our end.
-func trusting(a *stand.Authority, own ...stand.Signed) *tls.Config {
+func trusting(a *stockflowtest.Authority, own ...stockflowtest.Signed) *tls.Config {
 	c := &tls.Config{RootCAs: a.Pool}
 	for _, s := range own {
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &s.Pair, nil }
@@ -179,7 +179,7 @@ func TestALoginThatKafkaRefuses(t *testing.T) {
 
 func TestACertificateIsOutOfDate(t *testing.T) {
 	now := time.Now()
-	pair := stand.NewAuthority(t).Sign("stockflow", now.Add(time.Hour)).Pair
+	pair := stockflowtest.NewAuthority(t).Sign("stockflow", now.Add(time.Hour)).Pair
 	for want, is := range map[string]string{
 		"":                   Outdated(&pair, now),
 		"has expired at":     Outdated(&pair, now.Add(2*time.Hour)),

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 var shop = []Topic{{"orders", Log}, {"order-table", Table}, {"dead-letters", Letters}}

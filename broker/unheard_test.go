@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 // A broker that hears late of a topic says that there is none, whatever it is asked. Ensure waits until it has heard.

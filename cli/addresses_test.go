@@ -10,9 +10,9 @@ import (
 	"github.com/emersion/go-smtp"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"stockflow/machines/notification"
 	"stockflow/processors"
-	"stockflow/processors/notification"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // processLog is all that a server logs.
@@ -56,7 +56,7 @@ func (l *processLog) until(t *testing.T, want string) string {
 // parse, and a message that can't be read consists of one. All of it is logged, and the addresses are not.
 func TestNoAddressIsLogged(t *testing.T) {
 	t.Parallel()
-	relay := stand.NewRelay(t, func(n int) error {
+	relay := stockflowtest.NewRelay(t, func(n int) error {
 		switch n {
 		case 1:
 			return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "<ada@example.org>: no mailbox of ada, see https://example.org/?to=ada%40example.org"}

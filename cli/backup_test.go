@@ -13,7 +13,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 var copied = regexp.MustCompile(`backed up to position (\d+): (\d+) records, (\d+) bytes`)
@@ -83,14 +83,14 @@ func TestWhatIsRestoredIsWhatWasBackedUp(t *testing.T) {
 func TestWhatIsRestoredSendsNoMail(t *testing.T) {
 	t.Parallel()
 	dir, copies := t.TempDir(), filepath.Join(t.TempDir(), "backup")
-	busy := stand.NewRelay(t, func(int) error { return &smtp.SMTPError{Code: 451, Message: "later"} })
+	busy := stockflowtest.NewRelay(t, func(int) error { return &smtp.SMTPError{Code: 451, Message: "later"} })
 	server, client := start(t, Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Mail: relayed(busy)})
 	client.want("POST", lampPath+"/receipts", fiveUnits, 200)
 	client.placed(mailed("o-1"), "/v1/notifications/o-1", `"status":"queued"`)
 	backedUp(t, dir, copies)
 	halt(t, server)
 
-	restored, relay := t.TempDir(), stand.NewRelay(t, nil)
+	restored, relay := t.TempDir(), stockflowtest.NewRelay(t, nil)
 	server, client = start(t, Serve{HTTP: "127.0.0.1:0", Data: restored, Partitions: 8, Restore: copies, Mail: relayed(relay)})
 	client.placed(mailed("o-2"), "/v1/notifications/o-2", `"status":"queued"`)
 	halt(t, server)

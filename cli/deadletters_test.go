@@ -13,10 +13,10 @@ import (
 
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
 )
 
 // typed carries out dead-letters with a command line, and expects its exit code and texts in what it prints.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // Of a thousand bodies of a MiB that come at once, those for which there is no memory are turned away before they are in it, and then
@@ -17,9 +17,9 @@ import (
 func TestAFloodLeavesMemoryBounded(t *testing.T) {
 	t.Parallel()
 	const flood, size, bound = 1000, 1 << 20, 400 << 20
-	p := stand.Spawn(t, []string{"GOGC=100"}, "serve", "--http", "127.0.0.1:0", "--data", t.TempDir())
+	p := stockflowtest.Spawn(t, []string{"GOGC=100"}, "serve", "--http", "127.0.0.1:0", "--data", t.TempDir())
 	s := ready(t, p)
-	before := stand.Memory(p.Cmd.Process.Pid)
+	before := stockflowtest.Memory(p.Cmd.Process.Pid)
 	if before == 0 || slowed > 1 {
 		t.Skip("the system, or the race detector, doesn't let us see how much memory a process has")
 	}
@@ -39,7 +39,7 @@ func TestAFloodLeavesMemoryBounded(t *testing.T) {
 		})
 	}
 	sent.Wait()
-	if grown := stand.MostMemory(p.Cmd.Process.Pid) - before; grown > bound {
+	if grown := stockflowtest.MostMemory(p.Cmd.Process.Pid) - before; grown > bound {
 		t.Errorf("%d MiB more are resident", grown>>20)
 	} else {
 		t.Logf("at most %d MiB more were resident than the %d MiB before", grown>>20, before>>20)

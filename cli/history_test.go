@@ -14,7 +14,7 @@ import (
 	"stockflow/broker"
 	"stockflow/replay"
 	"stockflow/replay/history"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // TestAHistoryIsKilledWhileItIsWritten plays orders and receipts at a process that is killed with SIGKILL, while it
@@ -49,7 +49,7 @@ func TestAHistoryIsKilledWhileItIsWritten(t *testing.T) {
 }
 
 // killUnderLoad kills a server when some orders were acknowledged.
-func killUnderLoad(p *stand.Process, client *shop, round int) {
+func killUnderLoad(p *stockflowtest.Process, client *shop, round int) {
 	var acks atomic.Int64
 	sideBySide(8, 120, func(i int) {
 		sku := []string{"lamp", "desk", "mug"}[i%3]

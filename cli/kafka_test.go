@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"stockflow/stand/kafka"
+	"stockflow/stockflowtest/kafka"
 )
 
 // TestOnThreeBrokers is the tour of the README on a Kafka of three brokers, and then the real month. Both agree with their

@@ -24,7 +24,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"stockflow/load"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 const monthColumns = "order_id=InvoiceNo,sku=StockCode,quantity=Quantity,customer_id=CustomerID,ship_to=Country"
@@ -251,7 +251,7 @@ func TestALoadThatIsKilledGoesOn(t *testing.T) {
 		}
 	}
 	file := writeFile(t, "stock.csv", text)
-	var victim *stand.Process
+	var victim *stockflowtest.Process
 	var stopped string // what the second said in the end
 	for i, end := range []func(){func() { victim.Kill() }, func() { victim.Signal(syscall.SIGTERM) }} {
 		started, enough := make(chan struct{}), proxy.passed.Load()+150

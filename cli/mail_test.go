@@ -12,18 +12,18 @@ import (
 
 	"github.com/emersion/go-smtp"
 
-	"stockflow/processors/notification"
-	"stockflow/stand"
+	"stockflow/machines/notification"
+	"stockflow/stockflowtest"
 	"stockflow/views"
 )
 
 // relayed are the flags for e-mails to that relay.
-func relayed(r *stand.Relay) mailFlags {
+func relayed(r *stockflowtest.Relay) mailFlags {
 	return mailFlags{SMTP: r.Address, SMTPTLS: "none", MailFrom: "shop@example.org"}
 }
 
 // untilTaken waits until a relay has taken that many different e-mails.
-func untilTaken(t *testing.T, r *stand.Relay, want int) {
+func untilTaken(t *testing.T, r *stockflowtest.Relay, want int) {
 	t.Helper()
 	patience, cancel := context.WithTimeout(t.Context(), generous)
 	defer cancel()
@@ -73,8 +73,8 @@ func TestAKillLosesNoEMail(t *testing.T) {
 	const orders = 40
 	dir := t.TempDir()
 	gate := make(chan struct{})
-	var first *stand.Process
-	relay := stand.NewRelay(t, func(n int) error {
+	var first *stockflowtest.Process
+	relay := stockflowtest.NewRelay(t, func(n int) error {
 		<-gate
 		if n == 20 {
 			first.Kill()
@@ -117,7 +117,7 @@ func TestAKillLosesNoEMail(t *testing.T) {
 func TestAnEMailThatWasRefusedIsSentOnDemand(t *testing.T) {
 	t.Parallel()
 	hang, again := make(chan struct{}), make(chan struct{})
-	relay := stand.NewRelay(t, func(n int) error {
+	relay := stockflowtest.NewRelay(t, func(n int) error {
 		switch n {
 		case 1:
 			return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "no e-mail today"}

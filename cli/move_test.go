@@ -15,7 +15,7 @@ import (
 
 	"stockflow/broker"
 	"stockflow/move"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 // A shop outgrows its machine. On Kafka it is the same shop: the same rows, byte for byte, the same past, the same name; and it

@@ -15,7 +15,7 @@ import (
 	"stockflow/broker"
 	"stockflow/journal"
 	"stockflow/replay"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 // place is where a Stockflow keeps what it has: all of it in a directory, or its logs and tables on a fake Kafka, where a test may do

@@ -14,9 +14,9 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
 	"stockflow/views"
 )
 

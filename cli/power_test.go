@@ -11,7 +11,7 @@ import (
 
 	"stockflow/journal"
 	"stockflow/journal/files/powercut"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 var powerCuts = flag.Int("cuts", 5, "how many times TestPower cuts the power under a whole program")
@@ -61,7 +61,7 @@ type powerPlant struct {
 	rng   *rand.Rand
 	data  string // where the files are on the disk, and the lock on the machine's
 	disk  *powercut.Disk
-	relay *stand.Relay
+	relay *stockflowtest.Relay
 	truth *truth
 	// trouble is what goes wrong with the disk otherwise; nil for nothing.
 	trouble *trouble
@@ -73,7 +73,7 @@ type powerPlant struct {
 func newPowerPlant(t *testing.T, seed uint64) *powerPlant {
 	t.Helper()
 	return &powerPlant{
-		T: t, rng: rand.New(rand.NewPCG(seed, 15)), data: t.TempDir(), disk: powercut.New(), relay: stand.NewRelay(t, nil), truth: newTruth(t),
+		T: t, rng: rand.New(rand.NewPCG(seed, 15)), data: t.TempDir(), disk: powercut.New(), relay: stockflowtest.NewRelay(t, nil), truth: newTruth(t),
 	}
 }
 
@@ -166,5 +166,5 @@ func (w *powerPlant) cut() {
 
 // isIll reports whether the disk has lost its power, or something went wrong with it.
 func (w *powerPlant) isIll() bool {
-	return stand.Was(w.disk.Off()) || w.trouble != nil && stand.Was(w.trouble.hit)
+	return stockflowtest.Was(w.disk.Off()) || w.trouble != nil && stockflowtest.Was(w.trouble.hit)
 }

@@ -14,7 +14,7 @@ import (
 
 	"stockflow/journal"
 	"stockflow/journal/files/powercut"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // silence is how long a sync may take in these tests before the journal says that the disk is silent.
@@ -90,7 +90,7 @@ func (w *powerPlant) suffer(t *trouble) (ends int) {
 // at returns what lets the operation with a number go wrong.
 func (t *trouble) at(number int) func(powercut.Operation) powercut.Fault {
 	return func(op powercut.Operation) powercut.Fault {
-		if !op.Kind.Changes() || op.Number < number || stand.Was(t.hit) {
+		if !op.Kind.Changes() || op.Number < number || stockflowtest.Was(t.hit) {
 			return powercut.Fault{}
 		}
 		t.what = op

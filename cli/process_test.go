@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // TestMain is where a process of the tests begins. There are more tests side by side than there are
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	stand.Main(m, Main, removeTrades)
+	stockflowtest.Main(m, Main, removeTrades)
 }
 
 // skipUnderRace skips a test under the race detector that is long there, and of commands that shorter tests try there.
@@ -36,13 +36,13 @@ func skipUnderRace(t *testing.T) {
 }
 
 // spawn starts a process with a command line.
-func spawn(t *testing.T, args ...string) *stand.Process {
+func spawn(t *testing.T, args ...string) *stockflowtest.Process {
 	t.Helper()
-	return stand.Spawn(t, nil, args...)
+	return stockflowtest.Spawn(t, nil, args...)
 }
 
 // ready waits until a server is ready, and returns a client of it.
-func ready(t *testing.T, p *stand.Process) *shop {
+func ready(t *testing.T, p *stockflowtest.Process) *shop {
 	t.Helper()
 	if err := p.Await(p.Ready, "ready"); err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func ready(t *testing.T, p *stand.Process) *shop {
 
 // spawnServer starts a server on a directory, on a port of the system's choice, with more flags if there are any, and waits
 // until it is ready.
-func spawnServer(t *testing.T, dir string, flags ...string) (*stand.Process, *shop) {
+func spawnServer(t *testing.T, dir string, flags ...string) (*stockflowtest.Process, *shop) {
 	t.Helper()
 	p := spawn(t, append([]string{"serve", "--http", "127.0.0.1:0", "--data", dir}, flags...)...)
 	return p, ready(t, p)

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"stockflow/processors/order"
-	"stockflow/stand"
-	"stockflow/stand/kafka"
+	"stockflow/machines/order"
+	"stockflow/stockflowtest"
+	"stockflow/stockflowtest/kafka"
 )
 
 // eachOrders is how many orders each producer sends: enough to meet every partition.
@@ -98,7 +98,7 @@ func express(t *testing.T, client, brokers string) *shop {
 	t.Helper()
 	modules(t)
 	app := exec.Command(installed(t, "node"), "app.js")
-	app.Dir, app.SysProcAttr = example, stand.DieWithParent()
+	app.Dir, app.SysProcAttr = example, stockflowtest.DieWithParent()
 	app.Env = append(os.Environ(), "CLIENT="+client, "KAFKA="+brokers, "HTTP=127.0.0.1:0")
 	app.Stderr = os.Stderr
 	out, err := app.StdoutPipe()

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"stockflow/processors/order"
+	"stockflow/machines/order"
 )
 
 // modules skips the test where the example's modules have not been fetched, unless STOCKFLOW_REQUIRE wants them.

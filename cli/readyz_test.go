@@ -8,8 +8,8 @@ import (
 
 	"stockflow/broker"
 	"stockflow/processors"
-	"stockflow/stand"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest"
+	"stockflow/stockflowtest/fake"
 )
 
 // TestReadyIsWhoTakesWhatWaits: every broker answers, every table is recovered, and nothing is processed. /readyz says so, and why,
@@ -25,7 +25,7 @@ func TestReadyIsWhoTakesWhatWaits(t *testing.T) {
 		serve := serve(t)
 		_, _, err := broker.Connection{Brokers: serve.Brokers}.Ensure(t.Context(), topics(), 2)
 		must(t, err)
-		leave := stand.Foreigner(t, serve.Brokers, "order", processors.OrderEvents)
+		leave := stockflowtest.Foreigner(t, serve.Brokers, "order", processors.OrderEvents)
 		_, client := start(t, serve)
 		client.noted(order)
 		client.until("/readyz", "group order takes nothing of order-events/")

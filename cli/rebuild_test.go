@@ -12,11 +12,11 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
 	"stockflow/replay"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // forgotten takes from a Kafka all tables, and what the groups have committed.
@@ -108,7 +108,7 @@ func TestARebuildSendsNothing(t *testing.T) {
 	t.Parallel()
 	const orders = 20
 	dir := t.TempDir()
-	relay := stand.NewRelay(t, func(int) error { return nil })
+	relay := stockflowtest.NewRelay(t, func(int) error { return nil })
 	serve := Serve{HTTP: "127.0.0.1:0", Data: dir, Partitions: 8, Mail: relayed(relay)}
 	server, client := start(t, serve)
 	client.want("POST", lampPath+"/receipts", `{"quantity":1000}`, 200)

@@ -8,10 +8,10 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // TestAKilledStockflowIsRebuiltAndGoesOn: it is killed under load, all but its logs is lost, the tables are rebuilt, and
@@ -23,7 +23,7 @@ func TestAKilledStockflowIsRebuiltAndGoesOn(t *testing.T) {
 	const first = 48
 	dir := t.TempDir()
 	data := "--data=" + dir
-	relay := stand.NewRelay(t, nil)
+	relay := stockflowtest.NewRelay(t, nil)
 	p, client := spawnServer(t, dir, relay.Flags()...)
 	orders := make([]string, first, first+120)
 	for i := range orders { // so that each partition which is killed at work has committed an offset before
@@ -81,7 +81,7 @@ func TestAKilledStockflowIsRebuiltAndGoesOn(t *testing.T) {
 
 // killedAmidMails kills a server under load. The mail server has acknowledged n e-mails by then, if there were as many, and takes
 // more without an answer. It returns how often each e-mail that has come is to come in all: once more if the log has not heard of it.
-func killedAmidMails(t *testing.T, dir string, p *stand.Process, client *shop, relay *stand.Relay, n int) (wanted map[string]int) {
+func killedAmidMails(t *testing.T, dir string, p *stockflowtest.Process, client *shop, relay *stockflowtest.Relay, n int) (wanted map[string]int) {
 	t.Helper()
 	held := make(chan func(), 1)
 	go func() {
@@ -109,7 +109,7 @@ func killedAmidMails(t *testing.T, dir string, p *stand.Process, client *shop, r
 }
 
 // sentOf returns the Message-IDs of the e-mails that were sent according to the log of a stopped directory.
-func sentOf(t *testing.T, dir string, relay *stand.Relay) map[string]bool {
+func sentOf(t *testing.T, dir string, relay *stockflowtest.Relay) map[string]bool {
 	t.Helper()
 	writer, err := relayed(relay).writer()
 	must(t, err)

@@ -15,7 +15,7 @@ import (
 	"stockflow/deadletters"
 	"stockflow/engine"
 	"stockflow/processors"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 	"stockflow/views"
 )
 

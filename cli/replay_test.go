@@ -13,9 +13,9 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
 	"stockflow/replay"
 )
 

@@ -16,7 +16,7 @@ import (
 	"stockflow/journal"
 	"stockflow/processors"
 	"stockflow/replay"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // TestAReplayThatIsKilledIsDoneAgain: no row is left, and no offset. Replay is killed in the midst of the rows; then when all rows are
@@ -157,7 +157,7 @@ func anyByReplay(t *testing.T, b broker.Broker) bool {
 // the changelog.
 func killedInTheMidst(t *testing.T, p place, written func() bool) {
 	t.Helper()
-	replaying := stand.SpawnUnread(t, nil, p.replay("--work="+t.TempDir())...)
+	replaying := stockflowtest.SpawnUnread(t, nil, p.replay("--work="+t.TempDir())...)
 	must(t, replaying.Await(replaying.Printing, "printing"))
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()

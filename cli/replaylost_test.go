@@ -11,8 +11,8 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/order"
 )
 
 // TestLostOffsetsAreFoundAgain: the groups' offsets are gone, and with one of them an output that was never sent. The

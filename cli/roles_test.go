@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"stockflow/stand"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest"
+	"stockflow/stockflowtest/fake"
 )
 
 // TestRolesAreShared among processes: one has the API, and one after the other the machines come along. What needs a
@@ -14,7 +14,7 @@ import (
 func TestRolesAreShared(t *testing.T) {
 	t.Parallel()
 	kafka := strings.Join(fake.Open(t).Brokers(), ",")
-	join := func(roles string) *stand.Process {
+	join := func(roles string) *stockflowtest.Process {
 		p := spawn(t, "serve", "--http", "127.0.0.1:0", "--kafka=off", "--data", t.TempDir(), "--brokers", kafka, "--roles", roles)
 		must(t, p.Await(p.Ready, "ready"))
 		return p

@@ -7,21 +7,21 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"stockflow/move"
-	"stockflow/stand"
-	"stockflow/stand/kafka"
+	"stockflow/stockflowtest"
+	"stockflow/stockflowtest/kafka"
 )
 
 // TestOnASecuredKafka comes in by each way that a Kafka may ask for, with the ACLs of docs/security.md and no more; and is told
 // why, at once, where it may not.
 func TestOnASecuredKafka(t *testing.T) {
-	authority := stand.NewAuthority(t)
+	authority := stockflowtest.NewAuthority(t)
 	brokers := kafka.NewSecured(t, authority, "stockflow", "secret")
 	logins := func(mechanism, password string) secured {
 		return secured{brokers: []string{brokers.Logins}, flags: securityFlags{
 			TLS: true, CA: authority.File, ServerName: "kafka", SASL: mechanism, User: "stockflow", PasswordFile: written(t, password),
 		}}
 	}
-	certs := func(of stand.Signed) secured {
+	certs := func(of stockflowtest.Signed) secured {
 		return secured{brokers: []string{brokers.Certs}, flags: securityFlags{TLS: true, CA: authority.File, ServerName: "kafka", Cert: of.Cert, Key: of.Key}}
 	}
 	hence, ago := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
@@ -52,9 +52,9 @@ func TestOnASecuredKafka(t *testing.T) {
 	refused(logins("plain", "guess"), nil, `login of "stockflow" by PLAIN; user or password are wrong`)
 	refused(ways["SCRAM"], []string{"--brokers-sasl=scram-sha-256"}, "takes no login by SCRAM-SHA-256")
 	refused(certs(authority.Sign("late", ago)), nil, "--brokers-cert: the certificate in", "has expired at "+ago.UTC().Format(time.RFC3339))
-	refused(certs(stand.NewAuthority(t).Sign("stranger", hence)), nil, "refuses our certificate, or that there is none")
+	refused(certs(stockflowtest.NewAuthority(t).Sign("stranger", hence)), nil, "refuses our certificate, or that there is none")
 	refused(secured{brokers: []string{brokers.Certs}, flags: securityFlags{TLS: true, CA: authority.File, ServerName: "kafka"}}, nil, "refuses our certificate, or that there is none")
-	refused(ways["SCRAM"], []string{"--brokers-ca", stand.NewAuthority(t).File}, "authority that isn't trusted")
+	refused(ways["SCRAM"], []string{"--brokers-ca", stockflowtest.NewAuthority(t).File}, "authority that isn't trusted")
 	refused(secured{brokers: brokers.Connection().Brokers, flags: securityFlags{TLS: true, CA: authority.File}}, nil, "no answer to TLS")
 	told(t, 2, []string{"is TLS missing?"}, "topics", "--brokers", brokers.Logins)
 

@@ -15,8 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"stockflow/move"
-	"stockflow/stand"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest"
+	"stockflow/stockflowtest/fake"
 )
 
 // aclsNeeded are those of docs/security.md, for the user stockflow.
@@ -46,7 +46,7 @@ type secured struct {
 
 func newSecured(t *testing.T, acls []kfake.ACL) secured {
 	t.Helper()
-	authority := stand.NewAuthority(t)
+	authority := stockflowtest.NewAuthority(t)
 	hence := time.Now().Add(time.Hour)
 	ours, theirs := authority.Sign("stockflow", hence), authority.Sign("kafka", hence)
 	cluster := fake.Open(t, kfake.NumBrokers(3),
@@ -127,9 +127,9 @@ func TestServeEndsAtOnceWhereItMayNot(t *testing.T) {
 		told(t, 1, says, append(args, change...)...)
 	}
 	serve([]string{`login of "stockflow" by SCRAM-SHA-512`}, "--brokers-password-file", written(t, "guess"))
-	serve([]string{"authority that isn't trusted"}, "--brokers-ca", stand.NewAuthority(t).File)
+	serve([]string{"authority that isn't trusted"}, "--brokers-ca", stockflowtest.NewAuthority(t).File)
 	serve([]string{"for another name"}, "--brokers-server-name=elsewhere")
-	late := stand.NewAuthority(t).Sign("late", time.Now().Add(-time.Hour))
+	late := stockflowtest.NewAuthority(t).Sign("late", time.Now().Add(-time.Hour))
 	serve([]string{"--brokers-cert: the certificate in " + late.Cert + " has expired at "}, "--brokers-cert", late.Cert, "--brokers-key", late.Key)
 
 	s = newSecured(t, aclsNeeded()[1:]) // no READ on order-events: it says so before and after it is made
@@ -215,7 +215,7 @@ func TestSecurityFlagsThatMakeNoSense(t *testing.T) {
 // TestARenewedCertificateIsTaken by the next connection.
 func TestARenewedCertificateIsTaken(t *testing.T) {
 	t.Parallel()
-	authority := stand.NewAuthority(t)
+	authority := stockflowtest.NewAuthority(t)
 	first, second := authority.Sign("first", time.Now().Add(time.Hour)), authority.Sign("second", time.Now().Add(time.Hour))
 	conf, err := securityFlags{TLS: true, Cert: first.Cert, Key: first.Key}.tls()
 	if err != nil {

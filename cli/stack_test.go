@@ -88,7 +88,7 @@ func TestTheStackIsPinned(t *testing.T) {
 		if strings.Contains(s.Name, "zookeeper") {
 			module = "zookeeper"
 		}
-		if isKafka(s) && !strings.Contains(text(t, "stand/kafka/"+module+"/pom.xml"), "<version>"+strings.TrimPrefix(s.Image, "apache/kafka:")+"</version>") {
+		if isKafka(s) && !strings.Contains(text(t, "stockflowtest/kafka/"+module+"/pom.xml"), "<version>"+strings.TrimPrefix(s.Image, "apache/kafka:")+"</version>") {
 			t.Errorf("the tests run another version than %s", s.Image)
 		}
 	})
@@ -219,7 +219,7 @@ func wantService(t *testing.T, p *types.Project, address string) types.ServiceCo
 // TestTheStackRunsTheKafkaThatIsTested: the settings are those of the tests; a broker that is alone has one replica.
 func TestTheStackRunsTheKafkaThatIsTested(t *testing.T) {
 	t.Parallel()
-	tested := properties(text(t, "stand/kafka/server.properties"))
+	tested := properties(text(t, "stockflowtest/kafka/server.properties"))
 	inStack(t, func(t *testing.T, p *types.Project, s types.ServiceConfig) {
 		if !isKafka(s) {
 			return

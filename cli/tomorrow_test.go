@@ -16,8 +16,8 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/order"
 )
 
 // onPartition returns a key of a partition, of eight.

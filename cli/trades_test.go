@@ -11,9 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/codecs"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/order"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 // trades are places in which a server has done a bit of everything, for tests to copy: one with a journal, and one with a Kafka.

@@ -13,8 +13,8 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/order"
 )
 
 // partings are where rows part first from what their logs make them, by table and key.

@@ -8,9 +8,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"stockflow/broker"
+	"stockflow/machines/notification"
+	"stockflow/machines/shipment"
 	"stockflow/processors"
-	"stockflow/processors/notification"
-	"stockflow/processors/shipment"
 	"stockflow/replay"
 )
 

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"stockflow/processors"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 var verifications = flag.Int("verifications", 3, "of a Stockflow under load, none of which may raise a false alarm")
@@ -128,7 +128,7 @@ func TestAServerThatEndsWhileItIsVerified(t *testing.T) {
 			if err != nil {
 				panic(http.ErrAbortHandler) // as a server that isn't there does
 			}
-			if r.URL.Path == end.at && !stand.Was(ended.Ended) {
+			if r.URL.Path == end.at && !stockflowtest.Was(ended.Ended) {
 				ended.Signal(end.how)
 				<-ended.Ended
 				if end.again {
@@ -150,7 +150,7 @@ func TestAServerThatEndsWhileItIsVerified(t *testing.T) {
 		if code != want || !strings.Contains(stdout.String(), says) || strings.Contains(stdout.String(), "the log makes it") {
 			t.Errorf("it ends with %d: %s%s", code, stdout.String(), stderr.String())
 		}
-		if stand.Was(p.Ended) {
+		if stockflowtest.Was(p.Ended) {
 			p, client = spawnServer(t, dir)
 		}
 		told(t, 0, []string{allEqual, "over HTTP"}, "verify", "--data="+dir)

@@ -18,9 +18,9 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/machines/notification"
 	"stockflow/processors"
-	"stockflow/processors/notification"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // mailLies are rows of e-mails that a view may serve in the place of the right ones, and what verify says of them. All are
@@ -174,7 +174,7 @@ func TestMailsThatAreSentWhileTheyAreVerified(t *testing.T) {
 	const orders = 20
 	dir := t.TempDir()
 	gate := make(chan struct{})
-	relay := stand.NewRelay(t, func(int) error {
+	relay := stockflowtest.NewRelay(t, func(int) error {
 		<-gate
 		return nil
 	})

@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"stockflow/codecs/internal/wire"
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
 )
 
 // benchPlacement is an order as a shop sends it, about 390 bytes of JSON.

@@ -7,9 +7,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 )
 
 // What texts may be, in characters, but for maxIDBytes.

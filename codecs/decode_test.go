@@ -10,10 +10,10 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"stockflow/codecs/internal/wire"
-	"stockflow/processors/inventory"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 )
 
 // TestJSON reads what people and their programs write.

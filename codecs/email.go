@@ -4,7 +4,7 @@ import (
 	netmail "net/mail"
 	"regexp"
 
-	"stockflow/processors/order"
+	"stockflow/machines/order"
 )
 
 // CheckPlacement returns what is wrong with an order that is about to be placed: whatever CheckPlaced finds, and an e-mail address

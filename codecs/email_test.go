@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"stockflow/processors/order"
+	"stockflow/machines/order"
 )
 
 func TestOnlyOneAddressAloneCanBeWrittenTo(t *testing.T) {

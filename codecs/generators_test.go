@@ -3,10 +3,10 @@ package codecs
 import (
 	"pgregory.net/rapid"
 
-	"stockflow/processors/inventory"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 )
 
 // The generators draw any values that the types can hold, not only legal ones: a codec of rows must not care.

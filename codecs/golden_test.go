@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	"stockflow/processors/order"
+	"stockflow/machines/order"
 )
 
 // Golden bytes are what older logs hold. They may be added to, with -update, and never change: -update leaves

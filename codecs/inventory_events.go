@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"stockflow/codecs/internal/wire"
-	"stockflow/processors/inventory"
+	"stockflow/machines/inventory"
 )
 
 // DecodeInventoryEvent reads a value of inventory-events.

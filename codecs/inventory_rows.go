@@ -2,7 +2,7 @@ package codecs
 
 import (
 	"stockflow/codecs/internal/wire"
-	"stockflow/processors/inventory"
+	"stockflow/machines/inventory"
 )
 
 // EncodeInventoryRow returns a row of inventory-table. The largest legal one is under 256 KiB.

@@ -4,8 +4,8 @@ import (
 	"fmt"
 
 	"stockflow/codecs/internal/wire"
-	"stockflow/processors/inventory"
-	"stockflow/processors/notification"
+	"stockflow/machines/inventory"
+	"stockflow/machines/notification"
 )
 
 // DecodeNotificationEvent reads a value of notification-events.

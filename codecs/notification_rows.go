@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"stockflow/codecs/internal/wire"
-	"stockflow/processors/notification"
+	"stockflow/machines/notification"
 )
 
 // EncodeNotificationRow returns a row of notification-table.

@@ -2,9 +2,9 @@ package codecs
 
 import (
 	"stockflow/codecs/internal/wire"
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 )
 
 // DecodeOrderEvent reads a value of order-events.

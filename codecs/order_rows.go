@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"stockflow/codecs/internal/wire"
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
 )
 
 // EncodeOrderRow returns a row of order-table. It panics if a line's Reason is not one of those that

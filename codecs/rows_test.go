@@ -14,9 +14,9 @@ import (
 	"pgregory.net/rapid"
 
 	"stockflow/codecs/internal/wire"
-	"stockflow/processors/inventory"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
+	"stockflow/machines/inventory"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
 )
 
 // TestOrderLineIsSmall: an order of 675 lines, as there is in the shop's real month, takes at most 40 bytes a line,
@@ -102,7 +102,7 @@ func TestLargestNotificationRow(t *testing.T) {
 
 // TestRefusalsAreKnown: an order's row writes every reason that the inventory machine may give.
 func TestRefusalsAreKnown(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../processors/inventory/message.go", nil, parser.ParseComments)
+	file, err := parser.ParseFile(token.NewFileSet(), "../machines/inventory/message.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}

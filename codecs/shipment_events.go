@@ -2,8 +2,8 @@ package codecs
 
 import (
 	"stockflow/codecs/internal/wire"
-	"stockflow/processors/inventory"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/shipment"
 )
 
 // DecodeShipmentEvent reads a value of shipment-events.

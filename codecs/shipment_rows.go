@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"stockflow/codecs/internal/wire"
-	"stockflow/processors/shipment"
+	"stockflow/machines/shipment"
 )
 
 // EncodeShipmentRow returns a row of shipment-table.

@@ -6,10 +6,10 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"stockflow/codecs/internal/wire"
-	"stockflow/processors/inventory"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 )
 
 // logCodec is a log as the tests see it: its codec, and an example or more of each of its events.

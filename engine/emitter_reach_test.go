@@ -13,8 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"stockflow/broker"
-	"stockflow/stand"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest"
+	"stockflow/stockflowtest/fake"
 )
 
 // One silent broker of three is nobody's concern. When all are silent, somebody waits in vain for an acknowledgement, and from then
@@ -86,7 +86,7 @@ func untilItSays(t *testing.T, e *Emitter, what string) {
 // A certificate that expires while we run is refused at the next connection, and the readiness says what it is.
 func TestAnEmitterSaysThatItsCertificateHasExpired(t *testing.T) {
 	t.Parallel()
-	authority := stand.NewAuthority(t)
+	authority := stockflowtest.NewAuthority(t)
 	theirs, ours := authority.Sign("kafka", time.Now().Add(time.Hour)), authority.Sign("stockflow", time.Now().Add(-time.Hour))
 	kafka := fake.Open(t, kfake.TLS(&tls.Config{
 		Certificates: []tls.Certificate{theirs.Pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: authority.Pool,

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"stockflow/broker"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 )
 
 // emitting is an emitter for a log of two partitions on a broker. emit sends to one of them, for the test or for another context.

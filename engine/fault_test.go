@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"stockflow/codecs"
-	"stockflow/processors/inventory"
+	"stockflow/machines/inventory"
 )
 
 // refuse makes the broker refuse requests for a topic, with an error that clients try again at, until mend is

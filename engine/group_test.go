@@ -13,7 +13,7 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
-	"stockflow/processors/inventory"
+	"stockflow/machines/inventory"
 )
 
 func TestMessagesAreFoldedAndOutputsSent(t *testing.T) {

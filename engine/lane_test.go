@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"stockflow/codecs"
-	"stockflow/processors/inventory"
+	"stockflow/machines/inventory"
 )
 
 // slip is a lane whose rows go into a slice instead of a changelog.

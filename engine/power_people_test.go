@@ -8,8 +8,8 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/machines/notification"
 	"stockflow/processors"
-	"stockflow/processors/notification"
 )
 
 // client does what people do, one thing after the other, and notes what it is answered.

@@ -11,7 +11,7 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
-	"stockflow/processors/inventory"
+	"stockflow/machines/inventory"
 )
 
 func header(key, value string) kgo.RecordHeader {

@@ -4,7 +4,7 @@ import (
 	"bytes"
 
 	"stockflow/codecs"
-	"stockflow/processors/inventory"
+	"stockflow/machines/inventory"
 )
 
 // What holds at every moment.

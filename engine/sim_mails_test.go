@@ -7,8 +7,8 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/machines/notification"
 	"stockflow/processors"
-	"stockflow/processors/notification"
 )
 
 // mails is the sender of e-mails, which is no machine: it reads the table, sends what is queued, and tells the log. It

@@ -8,11 +8,11 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/machines/inventory"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
 )
 
 // outside is who writes to logs and is no machine.

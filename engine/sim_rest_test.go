@@ -7,8 +7,8 @@ import (
 	"reflect"
 	"slices"
 
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 )
 
 // What holds at rest: when nobody does anything any more, nothing fails, and everything under way has come to its end.

@@ -13,7 +13,7 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
-	"stockflow/processors/inventory"
+	"stockflow/machines/inventory"
 )
 
 // adjust is a message at which the toy machine panics.

@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // impatient has a group look often, and say at once what doesn't move.
@@ -24,7 +24,7 @@ func (g *Group) lag() (records, seconds float64) {
 func TestAForeignMemberThatDoesNothingIsNamed(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 2)
-	leave := stand.Foreigner(t, b.conn.Brokers, "toy", toyLog)
+	leave := stockflowtest.Foreigner(t, b.conn.Brokers, "toy", toyLog)
 	b.putAt(0, toyLog, "k", receive(1, ""))
 	b.putAt(0, toyLog, "k", receive(1, ""))
 	g, _ := b.run(toyMachine(), impatient)

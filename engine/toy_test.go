@@ -16,8 +16,8 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
-	"stockflow/processors/inventory"
-	"stockflow/stand/fake"
+	"stockflow/machines/inventory"
+	"stockflow/stockflowtest/fake"
 )
 
 // The toy machine adds up quantities by key. It speaks the inventory's vocabulary, so that rows and messages have

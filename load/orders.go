@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"stockflow/codecs"
-	"stockflow/processors/order"
+	"stockflow/machines/order"
 )
 
 const ordersPath = "/v1/orders"

@@ -5,7 +5,7 @@ import (
 	"net/url"
 
 	"stockflow/codecs"
-	"stockflow/processors/inventory"
+	"stockflow/machines/inventory"
 )
 
 // stockSheet makes movements of stock of CSV, one of each row: an adjustment if the row has a reason, else a receipt.

@@ -7,8 +7,8 @@ import (
 
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/machines/notification"
 	"stockflow/processors"
-	"stockflow/processors/notification"
 )
 
 // A table that can be read may still say of e-mails that they are queued whose outcomes are in the log: a process that

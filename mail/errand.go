@@ -7,8 +7,8 @@ import (
 
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/machines/notification"
 	"stockflow/processors"
-	"stockflow/processors/notification"
 	"stockflow/views"
 )
 

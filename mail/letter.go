@@ -13,7 +13,7 @@ import (
 	gomail "github.com/wneessen/go-mail"
 
 	"stockflow/codecs"
-	"stockflow/processors/notification"
+	"stockflow/machines/notification"
 )
 
 // Outlet is where e-mails go. Send may be called at once. Its error is a *Refused when the e-mail will never be

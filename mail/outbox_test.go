@@ -15,7 +15,7 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/engine"
-	"stockflow/processors/notification"
+	"stockflow/machines/notification"
 	"stockflow/views"
 )
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"stockflow/processors/notification"
+	"stockflow/machines/notification"
 )
 
 func TestAnAddressIsTakenOutOfWhateverAServerSays(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 
 	"stockflow/codecs"
 	"stockflow/engine"
-	"stockflow/processors/notification"
+	"stockflow/machines/notification"
 	"stockflow/views"
 )
 

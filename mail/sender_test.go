@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"stockflow/codecs"
-	"stockflow/processors/notification"
+	"stockflow/machines/notification"
 	"stockflow/views"
 )
 

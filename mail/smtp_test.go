@@ -17,7 +17,7 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
-	"stockflow/processors/notification"
+	"stockflow/machines/notification"
 )
 
 func sample(t *testing.T, address string) Letter {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"stockflow/processors/notification"
+	"stockflow/machines/notification"
 	"stockflow/views"
 )
 

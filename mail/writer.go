@@ -15,7 +15,7 @@ import (
 	texttemplate "text/template"
 	"time"
 
-	"stockflow/processors/notification"
+	"stockflow/machines/notification"
 )
 
 //go:embed templates

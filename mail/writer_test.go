@@ -18,7 +18,7 @@ import (
 
 	"stockflow/codecs"
 	"stockflow/journal/files"
-	"stockflow/processors/notification"
+	"stockflow/machines/notification"
 )
 
 // posted is a letter as a mail program reads it.

@@ -11,7 +11,7 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
-	"stockflow/processors/order"
+	"stockflow/machines/order"
 )
 
 var every = flag.Int64("every", 9, "a move is killed at each request of so many")

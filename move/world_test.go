@@ -18,8 +18,8 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/journal"
-	"stockflow/processors/order"
-	"stockflow/stand/fake"
+	"stockflow/machines/order"
+	"stockflow/stockflowtest/fake"
 )
 
 // What is moved here: two partitions of each, a group of ours and one of somebody else's.

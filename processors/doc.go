@@ -33,7 +33,7 @@
 //
 // # The machines
 //
-// processors/order, processors/inventory and processors/shipment decide. They have the same files: message.go is the
+// machines/order, machines/inventory and machines/shipment decide. They have the same files: message.go is the
 // vocabulary and does no work, state.go is the row, apply.go hands each message to its rule, and the other files are the
 // rules. They import the standard library, without a clock, a network or chance in it, for what they decide has to come
 // out the same in a year. Only order knows the vocabularies of the others, which it sends to.
@@ -95,7 +95,7 @@
 //  1. inventory/message.go: type Move, with what its fields may be; add it to the comment of Message.Event. A refusal gets a name.
 //  2. inventory/apply.go: a case in take; a function with the rule. A row must stay within its bounds.
 //  3. inventory/rules_test.go: a table with one message a line and what it comes to. Run
-//     go test ./processors/inventory, which takes less than a second and needs no broker. The properties in properties_test.go and the
+//     go test ./machines/inventory, which takes less than a second and needs no broker. The properties in properties_test.go and the
 //     naive twin in twin_test.go have to learn it too, or they won't try it.
 //  4. codecs/inventory.proto: a message and a number of the oneof that was never used; make generate. Then its two
 //     directions in codecs/inventory_events.go, its check in checks.go, and an example in vocabulary_test.go;

@@ -19,7 +19,7 @@ import (
 	"stockflow/codecs"
 	"stockflow/engine"
 	"stockflow/processors"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest/fake"
 	"stockflow/views"
 )
 

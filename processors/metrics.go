@@ -6,10 +6,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"stockflow/engine"
-	"stockflow/processors/inventory"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 )
 
 // Metrics count what the machines decide, live and never in a replay. A message whose effects a crash undid may be

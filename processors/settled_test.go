@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"reflect"
 
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 )
 
 // checkSKU checks what holds of a SKU after each of its messages.

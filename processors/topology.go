@@ -5,10 +5,10 @@ import (
 
 	"stockflow/codecs"
 	"stockflow/engine"
-	"stockflow/processors/inventory"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 )
 
 // The logs, each the only input of one machine.

@@ -7,11 +7,11 @@ import (
 	"slices"
 
 	"stockflow/codecs"
+	"stockflow/machines/inventory"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
 )
 
 // What is counted over all orders, to be held against the stock. Keys are a SKU, a null byte, and the rest.

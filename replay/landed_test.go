@@ -6,8 +6,8 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/machines/inventory"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
 )
 
 // TestOnlyBelievedOriginsHaveLanded: one record a line, and whether the output that it claims to be has landed by it, and

@@ -13,9 +13,9 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/journal/witness"
+	"stockflow/machines/notification"
 	"stockflow/processors"
-	"stockflow/processors/notification"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // moment is what a kill may fall into.
@@ -41,7 +41,7 @@ type evidence struct {
 	*complaints
 	page   *witness.Page
 	env    string // has a process write on the page
-	relay  *stand.Relay
+	relay  *stockflowtest.Relay
 	logs   []*reader
 	tables []*reader
 	left   logs
@@ -55,7 +55,7 @@ type evidence struct {
 	allowed map[string]int            // how often an e-mail may be taken again
 }
 
-func newEvidence(t testing.TB, data string, r *stand.Relay) *evidence {
+func newEvidence(t testing.TB, data string, r *stockflowtest.Relay) *evidence {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "witness")
 	page, err := witness.Map(file)
@@ -72,7 +72,7 @@ func newEvidence(t testing.TB, data string, r *stand.Relay) *evidence {
 
 // look looks at what the kill of a process has left, and returns what it fell into. What is left must be a prefix of the one
 // order of everything, or there are complaints.
-func (e *evidence) look(ctx context.Context, p *stand.Process) (met []moment, err error) {
+func (e *evidence) look(ctx context.Context, p *stockflowtest.Process) (met []moment, err error) {
 	if e.now, err = e.left(ctx); err != nil {
 		return nil, err
 	}
@@ -86,8 +86,8 @@ func (e *evidence) look(ctx context.Context, p *stand.Process) (met []moment, er
 	}
 	e.wantCovered(committed)
 	for m, fell := range map[moment]bool{
-		inRecovery:  stand.Was(p.Listening) && !stand.Was(p.Ready),
-		inShutdown:  stand.Was(p.Stopping) && p.Killed(),
+		inRecovery:  stockflowtest.Was(p.Listening) && !stockflowtest.Was(p.Ready),
+		inShutdown:  stockflowtest.Was(p.Stopping) && p.Killed(),
 		outputToRow: e.outputsWait(),
 		rowToOffset: e.rowsWait(committed),
 		mailToNote:  e.fly(),

@@ -9,11 +9,11 @@ import (
 
 	"stockflow/broker"
 	"stockflow/cli"
-	"stockflow/stand"
-	"stockflow/stand/fake"
+	"stockflow/stockflowtest"
+	"stockflow/stockflowtest/fake"
 )
 
-func TestMain(m *testing.M) { stand.Main(m, program) }
+func TestMain(m *testing.M) { stockflowtest.Main(m, program) }
 
 // asKafka as the first argument makes a process a Kafka instead of a Stockflow.
 const asKafka = "fake-kafka"
@@ -43,7 +43,7 @@ func serveKafka(dir string) {
 // there must be a Kafka; this one needs nothing but Go.
 func fakeKafka(t testing.TB) broker.Connection {
 	t.Helper()
-	p := stand.Spawn(t, nil, asKafka, t.TempDir())
+	p := stockflowtest.Spawn(t, nil, asKafka, t.TempDir())
 	if err := p.Await(p.Listening, "listening"); err != nil {
 		t.Fatal(err)
 	}

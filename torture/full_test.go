@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // TestAFullDisk fills the disk under a Stockflow that is at work: that of the journal, that of the stores, that of the views, and one
@@ -115,14 +115,14 @@ func (d disk) empty(t *testing.T) {
 }
 
 // awaitOrders waits until clients have been told of so many orders more.
-func (k *rack) awaitOrders(p *stand.Process, more int) {
+func (k *rack) awaitOrders(p *stockflowtest.Process, more int) {
 	k.t.Helper()
 	enough := k.books.placed() + more
 	k.await(p, "nobody can order", func() bool { return k.books.placed() >= enough })
 }
 
 // awaitReadiness waits until a process says that it is not ready: because its disk is full, if that is what it has to say.
-func (k *rack) awaitReadiness(p *stand.Process, full bool) {
+func (k *rack) awaitReadiness(p *stockflowtest.Process, full bool) {
 	k.t.Helper()
 	k.await(p, "the process is ready though its disk is full", func() bool {
 		status, text := readiness(p)
@@ -131,7 +131,7 @@ func (k *rack) awaitReadiness(p *stand.Process, full bool) {
 }
 
 // readiness is what a process says of itself; 0 if it says nothing.
-func readiness(p *stand.Process) (status int, text string) {
+func readiness(p *stockflowtest.Process) (status int, text string) {
 	a, err := http.Get(p.HTTP + "/readyz")
 	if err != nil {
 		return 0, err.Error()
@@ -141,9 +141,9 @@ func readiness(p *stand.Process) (status int, text string) {
 	return a.StatusCode, string(all)
 }
 
-func (k *rack) await(p *stand.Process, or string, is func() bool) {
+func (k *rack) await(p *stockflowtest.Process, or string, is func() bool) {
 	k.t.Helper()
-	patience := time.NewTimer(stand.Generous)
+	patience := time.NewTimer(stockflowtest.Generous)
 	defer patience.Stop()
 	tick := time.NewTicker(glance / 2)
 	defer tick.Stop()

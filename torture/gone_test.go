@@ -10,7 +10,7 @@ import (
 
 	"stockflow/broker"
 	"stockflow/processors"
-	"stockflow/stand/kafka"
+	"stockflow/stockflowtest/kafka"
 )
 
 // wanted is the SKU of the receipt that is sent while nobody takes it.

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"time"
 
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // shareWork goes from one instance to three and back, kills one, and stops one for longer than its session.
@@ -57,7 +57,7 @@ func (c *cluster) shareWork() {
 
 // agreeAfter orders at each instance and asks all of them with the token: each shows the order with its outcome,
 // whichever took the write, and answers whatever else there is to ask.
-func (c *cluster) agreeAfter(instances ...*stand.Process) {
+func (c *cluster) agreeAfter(instances ...*stockflowtest.Process) {
 	c.t.Helper()
 	const orders = 8
 	asker := newClient(c.t.Context(), c.books, c.probe, fmt.Sprintf("after-%d-%d", len(instances), c.stops), c.seed, 1)
@@ -83,7 +83,7 @@ func (c *cluster) agreeAfter(instances ...*stand.Process) {
 
 // answerAll wants every instance to answer every query about an order, its stock and its parcel, and all of them alike
 // where nothing changes any more.
-func (c *cluster) answerAll(asker *client, instances []*stand.Process, id, sku, after string) {
+func (c *cluster) answerAll(asker *client, instances []*stockflowtest.Process, id, sku, after string) {
 	c.t.Helper()
 	alike := []string{
 		"/v1/orders/" + id + "?" + after, "/v1/orders?customer=c-" + id + "&" + after, "/v1/orders/" + id + "/events?" + after, "/v1/orders/" + id + "/explain?" + after,

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"stockflow/processors"
-	"stockflow/stand/kafka"
+	"stockflow/stockflowtest/kafka"
 )
 
 var (

@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"stockflow/journal/witness"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // kill is one way to kill a process. It returns when the process is dead.
@@ -21,8 +21,8 @@ type kill struct {
 
 // victim is a process, and what one has to know to kill it at the right moment.
 type victim struct {
-	*stand.Process
-	relay *stand.Relay
+	*stockflowtest.Process
+	relay *stockflowtest.Relay
 	page  *witness.Page
 }
 

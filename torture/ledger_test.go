@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	"stockflow/engine"
-	"stockflow/processors/inventory"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 )
 
 // ledger is what the folds of all machines come to, in a form that can be compared: with each other, with what HTTP

@@ -11,7 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // glance is how often one looks whether all is at rest.
@@ -23,8 +23,8 @@ var groups = []string{"order", "inventory", "shipment", "notification"}
 // rest waits until nothing is under way: all messages are committed, which means that what follows from them is in the
 // logs, and no e-mail is to be sent. Nobody may write meanwhile. What is read may change between two looks, so the
 // logs must not have grown.
-func rest(ctx context.Context, p *stand.Process) error {
-	ctx, cancel := context.WithTimeout(ctx, stand.Generous)
+func rest(ctx context.Context, p *stockflowtest.Process) error {
+	ctx, cancel := context.WithTimeout(ctx, stockflowtest.Generous)
 	defer cancel()
 	client, err := connectionTo(p).Client()
 	if err != nil {

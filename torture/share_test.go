@@ -15,7 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"stockflow/broker"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 // flights is how many e-mails a sender has in hand at once: so many may be sent again by its successor.
@@ -26,12 +26,12 @@ type share struct {
 	*rack
 	brokers broker.Connection
 	session time.Duration // of the instances, the program's own if 0
-	// patience is how long a row that has gone back may wait to be mended; stand.Generous if 0.
+	// patience is how long a row that has gone back may wait to be mended; stockflowtest.Generous if 0.
 	patience time.Duration
 	client   *kgo.Client
 	admin    *kadm.Client
-	first    *stand.Process
-	other    *stand.Process // nil while there is none
+	first    *stockflowtest.Process
+	other    *stockflowtest.Process // nil while there is none
 	stops    int
 }
 
@@ -62,7 +62,7 @@ func (s *share) must(err error) {
 }
 
 // join starts an instance on a directory of its own, which it finds again when it has been there before.
-func (s *share) join(name string) *stand.Process {
+func (s *share) join(name string) *stockflowtest.Process {
 	args := append([]string{
 		"--log-level", "warn", "serve", "--http", "127.0.0.1:0", "--data", s.dataOf(name), "--brokers", strings.Join(s.brokers.Brokers, ","),
 	}, s.relay.Flags()...)
@@ -70,7 +70,7 @@ func (s *share) join(name string) *stand.Process {
 	if s.session > 0 {
 		env = append(env, "TORTURE_SESSION="+s.session.String())
 	}
-	return stand.Spawn(s.t, env, args...)
+	return stockflowtest.Spawn(s.t, env, args...)
 }
 
 func (s *share) dataOf(name string) string {
@@ -81,22 +81,22 @@ func (s *share) dataOf(name string) string {
 }
 
 // instances are those that run for as long as there is no kill.
-func (s *share) instances() []*stand.Process {
+func (s *share) instances() []*stockflowtest.Process {
 	if s.other == nil {
-		return []*stand.Process{s.first}
+		return []*stockflowtest.Process{s.first}
 	}
-	return []*stand.Process{s.first, s.other}
+	return []*stockflowtest.Process{s.first, s.other}
 }
 
 // connectionTo is how to reach the brokers of an instance, or the Kafka port in front of its journal.
-func connectionTo(p *stand.Process) broker.Connection {
+func connectionTo(p *stockflowtest.Process) broker.Connection {
 	return broker.Connection{Brokers: strings.Split(p.Kafka, ",")}
 }
 
 // members waits until every group has so many members, none of which is about to come or go.
 func (s *share) members(want int) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), stand.Generous)
+	ctx, cancel := context.WithTimeout(s.t.Context(), stockflowtest.Generous)
 	defer cancel()
 	tick := time.NewTicker(glance)
 	defer tick.Stop()
@@ -168,7 +168,7 @@ func (s *share) settle(looks ...func()) *audit {
 func (s *share) repaired() error {
 	newest, last := map[string][]byte{}, map[string][]byte{}
 	tables := readers(slices.Collect(maps.Keys(tableLogs))...)
-	deadline := time.NewTimer(cmp.Or(s.patience, stand.Generous))
+	deadline := time.NewTimer(cmp.Or(s.patience, stockflowtest.Generous))
 	defer deadline.Stop()
 	tick := time.NewTicker(glance)
 	defer tick.Stop()
@@ -238,7 +238,7 @@ func (s *share) crash(times int, ways ...string) {
 }
 
 // follow leads the clients to an instance as soon as it listens.
-func (s *share) follow(p *stand.Process) {
+func (s *share) follow(p *stockflowtest.Process) {
 	go func() {
 		if p.Await(p.Listening, "listening") == nil {
 			for _, d := range s.doors {

@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 var (
@@ -135,7 +135,7 @@ func (s *soak) live(span time.Duration, y *tally) {
 }
 
 // sample notes what a process holds; those with the disk are printed.
-func (s *soak) sample(p *stand.Process, disk bool) {
+func (s *soak) sample(p *stockflowtest.Process, disk bool) {
 	m, err := metrics(s.t.Context(), p.HTTP)
 	if err != nil {
 		s.t.Logf("the metrics can't be read: %v", err)
@@ -143,7 +143,7 @@ func (s *soak) sample(p *stand.Process, disk bool) {
 	}
 	x := sample{
 		process: s.number, age: time.Since(p.Spawned), elapsed: time.Since(s.began), readyAfter: p.ReadyAfter, orders: s.books.placed(),
-		anonymous: float64(stand.Anonymous(p.Cmd.Process.Pid)), heap: m["go_memstats_heap_inuse_bytes"],
+		anonymous: float64(stockflowtest.Anonymous(p.Cmd.Process.Pid)), heap: m["go_memstats_heap_inuse_bytes"],
 		goroutines: m["go_goroutines"], files: m["process_open_fds"], lag: m["stockflow_lag_records"],
 	}
 	if disk {

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"stockflow/broker"
-	"stockflow/stand"
+	"stockflow/stockflowtest"
 )
 
 var (
@@ -125,10 +125,10 @@ type rack struct {
 	rnd    *rand.Rand // draws how and when to kill
 	killed int
 	data   string
-	last   *stand.Process // that was killed or stopped
-	cry    string         // what no process should ever write to its standard error
-	full   bool           // the disk is at times, which tears stores; else none is ever set aside
-	relay  *stand.Relay
+	last   *stockflowtest.Process // that was killed or stopped
+	cry    string                 // what no process should ever write to its standard error
+	full   bool                   // the disk is at times, which tears stores; else none is ever set aside
+	relay  *stockflowtest.Relay
 	books  *books
 	doors  []*door // which the clients are shared out to
 	flaw   string
@@ -145,7 +145,7 @@ type rack struct {
 func newRack(t *testing.T, seed uint64, flaw string, hands int) *rack {
 	k := &rack{
 		t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 1000)), data: filepath.Join(t.TempDir(), "data"),
-		relay: stand.NewRelay(t, nil), books: newBooks(), doors: []*door{newDoor()}, flaw: flaw, hands: hands, act: (*client).act, assortment: small,
+		relay: stockflowtest.NewRelay(t, nil), books: newBooks(), doors: []*door{newDoor()}, flaw: flaw, hands: hands, act: (*client).act, assortment: small,
 	}
 	k.evidence = newEvidence(t, k.data, k.relay)
 	return k
@@ -169,13 +169,13 @@ func (k *rack) leave() {
 }
 
 // spawn starts a process on the directory, and leads the clients to it.
-func (k *rack) spawn() *stand.Process {
+func (k *rack) spawn() *stockflowtest.Process {
 	args := append([]string{"--log-level", "warn", "serve", "--http", "127.0.0.1:0", "--data", k.data}, k.relay.Flags()...)
 	env := []string{k.env, "TORTURE_FLAW=" + k.flaw}
 	if k.tail > 0 {
 		env = append(env, fmt.Sprint("TORTURE_TAIL_BYTES=", k.tail))
 	}
-	p := stand.Spawn(k.t, env, args...)
+	p := stockflowtest.Spawn(k.t, env, args...)
 	go func() {
 		select {
 		case <-p.Listening:
@@ -214,7 +214,7 @@ func (k *rack) kill(way kill, y *tally) error {
 		y.found[m]++
 	}
 	ready := "never"
-	if stand.Was(p.Ready) {
+	if stockflowtest.Was(p.Ready) {
 		y.ready = append(y.ready, p.ReadyAfter)
 		ready = p.ReadyAfter.Round(time.Millisecond).String()
 	}
@@ -263,7 +263,7 @@ func (k *rack) audit(y *tally) *complaints {
 // verified wants the program's own verification to find nothing.
 func verified(t *testing.T, args ...string) *complaints {
 	wrong := new(complaints)
-	p := stand.Spawn(t, nil, append([]string{"verify"}, args...)...)
+	p := stockflowtest.Spawn(t, nil, append([]string{"verify"}, args...)...)
 	if code := p.Exit(); code != 0 {
 		wrong.addf("verify ends with %d: %s", code, p.LastWords())
 	}
@@ -291,7 +291,7 @@ func (k *rack) stopped(before *reading, y *tally) *complaints {
 }
 
 // agree waits until what a process shows of every row is the fold, and returns how many rows there are: its view may be a moment behind.
-func (k *rack) agree(p *stand.Process, l *ledger) (wrong *complaints, rows int64) {
+func (k *rack) agree(p *stockflowtest.Process, l *ledger) (wrong *complaints, rows int64) {
 	k.t.Helper()
 	const patience = 30 * time.Second
 	for end := time.Now().Add(patience); ; {
@@ -306,7 +306,7 @@ func (k *rack) agree(p *stand.Process, l *ledger) (wrong *complaints, rows int64
 }
 
 // buried takes a last look at a process that has ended: what it wrote to its standard error.
-func (k *rack) buried(p *stand.Process) {
+func (k *rack) buried(p *stockflowtest.Process) {
 	k.last = p
 	for line := range strings.Lines(p.Stderr.String()) {
 		aside := !k.full && strings.Contains(line, "set aside")

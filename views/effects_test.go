@@ -13,8 +13,8 @@ import (
 
 	"stockflow/broker"
 	"stockflow/codecs"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/order"
 )
 
 // still returns tables that can be read and follow nothing: the test tells them what happens.

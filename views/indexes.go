@@ -6,10 +6,10 @@ import (
 	"strings"
 
 	"stockflow/engine"
-	"stockflow/processors/inventory"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
+	"stockflow/machines/inventory"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 )
 
 // Selection says which rows of a table a list has. The zero Selection has them all.

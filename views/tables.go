@@ -14,11 +14,11 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/journal/files"
+	"stockflow/machines/inventory"
+	"stockflow/machines/notification"
+	"stockflow/machines/order"
+	"stockflow/machines/shipment"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
-	"stockflow/processors/notification"
-	"stockflow/processors/order"
-	"stockflow/processors/shipment"
 )
 
 // Tables are the tables that Stockflow's clients read.

@@ -11,8 +11,8 @@ import (
 	"github.com/lovoo/goka/storage"
 
 	"stockflow/codecs"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/order"
 )
 
 // entry is a record of a changelog, as goka tells it.

@@ -12,8 +12,8 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/journal"
-	"stockflow/processors/shipment"
-	"stockflow/stand/fake"
+	"stockflow/machines/shipment"
+	"stockflow/stockflowtest/fake"
 )
 
 // thing is a row that is easy to write down.

@@ -1,7 +1,7 @@
 // Prints which partitions Java's own Kafka client chooses for a thousand keys: the key in hex, then the partition of 8, of 12 and of
 // 100. It made java-partitions.txt, with the kafka-clients of Kafka 4.4.0:
 //
-//   java -cp 'stand/kafka/kraft/target/dependency/*' broker/testdata/JavaPartitions.java > broker/testdata/java-partitions.txt
+//   java -cp 'stockflowtest/kafka/kraft/target/dependency/*' broker/testdata/JavaPartitions.java > broker/testdata/java-partitions.txt
 //
 // BuiltInPartitioner.partitionForKey is what KafkaProducer calls for a record with a key.
 import java.nio.charset.StandardCharsets;

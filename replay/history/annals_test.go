@@ -14,8 +14,8 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/machines/inventory"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
 	"stockflow/replay"
 )
 

@@ -8,9 +8,9 @@ import (
 
 	"stockflow/codecs"
 	"stockflow/engine"
+	"stockflow/machines/inventory"
+	"stockflow/machines/order"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
-	"stockflow/processors/order"
 )
 
 // BenchmarkTake writes down what orders of two lines leave in the logs, some records at a time. One operation is an order

@@ -12,8 +12,8 @@ import (
 	"stockflow/broker"
 	"stockflow/codecs"
 	"stockflow/journal"
+	"stockflow/machines/inventory"
 	"stockflow/processors"
-	"stockflow/processors/inventory"
 )
 
 // Who looks back does not wait until the follower has gathered enough.

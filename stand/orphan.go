@@ -1,8 +1,0 @@
-//go:build !linux
-
-package stand
-
-import "syscall"
-
-// DieWithParent is what only Linux can do.
-func DieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
