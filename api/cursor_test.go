@@ -25,25 +25,25 @@ func TestACursorIsReadAsItWasWritten(t *testing.T) {
 
 // Every bit of a cursor counts.
 func TestADamagedCursorIsNone(t *testing.T) {
-	realm := []byte("realm")
-	text := cursor{nameOf("/v1/orders"), "o-1"}.stamp(realm)
+	deploymentID := []byte("realm")
+	text := cursor{nameOf("/v1/orders"), "o-1"}.stamp(deploymentID)
 	b, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	damaged := []string{"", text + "A", text[1:], text[:len(text)-1], text + "=", text + "\n", " " + text, strings.Repeat("A", 10_000),
-		token{processors.OrderEvents, "a key that is long enough", engine.Position{}}.stamp(realm)}
+		token{processors.OrderEvents, "a key that is long enough", engine.Position{}}.stamp(deploymentID)}
 	for i := range 8 * len(b) {
 		b[i/8] ^= 1 << (i % 8)
 		damaged = append(damaged, base64.RawURLEncoding.EncodeToString(b))
 		b[i/8] ^= 1 << (i % 8)
 	}
 	for _, d := range damaged {
-		if c, ok := parseCursor(realm, d); ok {
+		if c, ok := parseCursor(deploymentID, d); ok {
 			t.Errorf("%q is read as %+v", d, c)
 		}
 	}
-	if c, err := parseToken(realm, text); err == nil {
+	if c, err := parseToken(deploymentID, text); err == nil {
 		t.Errorf("a cursor is taken for the token %+v", c)
 	}
 }

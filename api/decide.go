@@ -16,8 +16,8 @@ import (
 	"stockflow/views"
 )
 
-// shelf is one table as clients see it.
-type shelf[S any] struct {
+// resource is one table as clients see it.
+type resource[S any] struct {
 	table *views.Table[S]
 	log   string       // that the table is the fold of
 	path  string       // of its rows, up to the key
@@ -29,7 +29,7 @@ type shelf[S any] struct {
 }
 
 // get answers with the row of key.
-func (sh shelf[S]) get(key string) (reply, error) {
+func (sh resource[S]) get(key string) (reply, error) {
 	row, err := sh.table.Get(key)
 	if err != nil {
 		return reply{}, err
@@ -41,7 +41,7 @@ func (sh shelf[S]) get(key string) (reply, error) {
 }
 
 // where is the path of a row.
-func (sh shelf[S]) where(key string) string { return sh.path + url.PathEscape(key) }
+func (sh resource[S]) where(key string) string { return sh.path + url.PathEscape(key) }
 
 // command is a message for the machine that keeps a row.
 type command struct {
@@ -55,12 +55,12 @@ func output(log, key string, event any, encode func(any) (string, []byte)) engin
 	return engine.Output{Log: log, Key: key, Type: name, Value: value}
 }
 
-// patience is how long a client waits for a decision that it did not ask to wait for.
-const patience = 2 * time.Second
+// decisionTimeout is how long a client waits for a decision that it did not ask to wait for.
+const decisionTimeout = 2 * time.Second
 
-// verdict tells from a row that has taken a command in whether its outcome is settled, and if it was refused after
+// judge tells from a row that has taken a command in whether its outcome is settled, and if it was refused after
 // all, why.
-type verdict[S any] func(S) (settled bool, refusal string)
+type judge[S any] func(S) (settled bool, refusal string)
 
 // once is the verdict on commands that are decided the moment the row takes them in.
 func once[S any](S) (bool, string) { return true, "" }
@@ -68,7 +68,7 @@ func once[S any](S) (bool, string) { return true, "" }
 // decide sends a command and answers with the machine's decision: the row, or why it was refused. When that takes
 // longer than patience, it answers that the command was accepted. Nothing is sent while the table can't be read, for
 // a refusal could not be told then.
-func decide[S any](ctx context.Context, s *Server, sh shelf[S], c command, v verdict[S]) (reply, error) {
+func decide[S any](ctx context.Context, s *Server, sh resource[S], c command, v judge[S]) (reply, error) {
 	watch, err := sh.table.Watch(c.output.Key)
 	if err != nil {
 		return reply{}, err
@@ -78,7 +78,7 @@ func decide[S any](ctx context.Context, s *Server, sh shelf[S], c command, v ver
 	if err != nil {
 		return reply{}, err
 	}
-	ctx, cancel := s.waiting(ctx, patience)
+	ctx, cancel := s.waiting(ctx, decisionTimeout)
 	defer cancel()
 	row, err := settle(ctx, watch, at, v)
 	switch {
@@ -104,7 +104,7 @@ var errOpen = errors.New("the outcome is open")
 
 // settle waits until the row has taken in the message at a position, and until its outcome is settled. The error is
 // errOpen, views.ErrOverrun, or a *fault with the refusal.
-func settle[S any](ctx context.Context, w *views.Watch[S], at engine.Position, v verdict[S]) (views.Row[S], error) {
+func settle[S any](ctx context.Context, w *views.Watch[S], at engine.Position, v judge[S]) (views.Row[S], error) {
 	d, err := w.Decision(ctx, at.Offset)
 	if err != nil {
 		return d.Row, open(err)
@@ -174,20 +174,20 @@ func (c command) event(ctx context.Context) []codecs.Header {
 		codecs.Header{Key: codecs.HeaderTime, Value: time.Now().UTC().AppendFormat(nil, time.RFC3339Nano)},
 		codecs.Header{Key: codecs.HeaderContentType, Value: contentType},
 	)
-	if l, ok := ctx.Value(landedKey{}).(*landed); ok && l.trace != "" {
+	if l, ok := ctx.Value(writePositionKey{}).(*writePosition); ok && l.trace != "" {
 		headers = append(headers, codecs.Header{Key: codecs.HeaderTraceParent, Value: []byte(l.trace)})
 	}
 	return headers
 }
 
-// seldom warns of what may happen hundreds of times a second, as when no broker answers: of the first, and then every so often, with
+// rateLimitedLog warns of what may happen hundreds of times a second, as when no broker answers: of the first, and then every so often, with
 // how many there were since.
-type seldom struct {
+type rateLimitedLog struct {
 	sometimes rate.Sometimes
 	more      atomic.Int64
 }
 
-func (s *seldom) warn(log *slog.Logger, text string, err error) {
+func (s *rateLimitedLog) warn(log *slog.Logger, text string, err error) {
 	s.more.Add(1)
 	s.sometimes.Do(func() { log.Warn(text, "times", s.more.Swap(0), "error", err) })
 }

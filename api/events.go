@@ -41,7 +41,7 @@ type changed struct {
 }
 
 // told returns the changes of a table, as clients see them.
-func told[S any](sh shelf[S], name string) *views.Changes {
+func told[S any](sh resource[S], name string) *views.Changes {
 	return sh.table.Changes(func(key string, row views.Row[S]) []byte {
 		if !sh.known(row.State) {
 			return nil
@@ -65,14 +65,14 @@ const (
 type streams struct {
 	tables    []*views.Changes // as eventTables
 	heartbeat time.Duration
-	patience  time.Duration // for one write
+	timeout   time.Duration // for one write
 	open      prometheus.Gauge
 	cut       prometheus.Counter
 }
 
 func newStreams(tables []*views.Changes, registry prometheus.Registerer) (streams, error) {
 	st := streams{
-		tables: tables, heartbeat: heartbeatTime, patience: eventTime,
+		tables: tables, heartbeat: heartbeatTime, timeout: eventTime,
 		open: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "stockflow_event_streams", Help: "Streams of row changes that are open.",
 		}),
@@ -276,7 +276,7 @@ func (st *stream) id() string { return eventID(st.realm, st.table, st.next) }
 
 // flush writes what is on the page. The error is that of a reader that has gone or doesn't read.
 func (st *stream) flush() error {
-	_ = st.conn.SetWriteDeadline(time.Now().Add(st.streams.patience))
+	_ = st.conn.SetWriteDeadline(time.Now().Add(st.streams.timeout))
 	_, err := st.page.WriteTo(st.w)
 	st.page.Reset()
 	if err != nil {

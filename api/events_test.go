@@ -106,7 +106,7 @@ func TestAQuietStreamIsKeptAliveBeyondTheTimesOfRequests(t *testing.T) {
 
 // Nobody reads, and what fits on the way is soon full. Whoever comes back may be too slow again, and comes back again.
 func TestASlowReaderIsCutOffAndComesBack(t *testing.T) {
-	g := newGallery(t, func(s *Server) { s.streams.patience = 100 * time.Millisecond })
+	g := newGallery(t, func(s *Server) { s.streams.timeout = 100 * time.Millisecond })
 	e := g.ear("inventory", "")
 	deadline := time.Now().Add(hung)
 	var want []string
@@ -141,7 +141,7 @@ func TestASlowReaderIsCutOffAndComesBack(t *testing.T) {
 }
 
 func TestAStopEndsStreamsAtOnce(t *testing.T) {
-	g := newGallery(t, func(s *Server) { s.streams.patience = time.Hour })
+	g := newGallery(t, func(s *Server) { s.streams.timeout = time.Hour })
 	listens, deaf := g.ear("inventory", ""), g.ear("inventory", "")
 	for range 100 { // more than fits on the way to one that doesn't read
 		g.write("lamp", large())

@@ -86,7 +86,7 @@ func (s *Server) explain(ctx context.Context, id string) (reply, error) {
 	if !s.orders.known(row.State) {
 		return reply{}, &fault{code: "not_found", detail: "There is no such order."}
 	}
-	looking, cancel := s.waiting(ctx, lookPatience)
+	looking, cancel := s.waiting(ctx, lookTimeout)
 	defer cancel()
 	t, err := s.tell(looking, id, row)
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *Server) tell(ctx context.Context, id string, row views.Row[order.State]
 
 // hear takes in what a message did to the order.
 func (st *story) hear(step history.Step) error {
-	if step.Verdict != engine.Taken {
+	if step.Disposition != engine.Applied {
 		return nil
 	}
 	switch answer := step.Event.(type) {
@@ -215,7 +215,7 @@ func decisionOf(id string, l order.Line, step history.Step) (*decision, error) {
 	switch answer := step.Outputs[i].Event.(type) {
 	case inventory.Reserved:
 		d.Answer = "reserved"
-		for _, t := range answer.Takes {
+		for _, t := range answer.Allocations {
 			d.Given += t.Quantity
 		}
 	case inventory.Refused:

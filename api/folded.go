@@ -81,7 +81,7 @@ func readFolding(r *http.Request) (folding, error) {
 
 // folded answers with a row as its log makes it.
 func (s *Server) folded(ctx context.Context, f folding) (reply, error) {
-	looking, cancel := s.waiting(ctx, lookPatience)
+	looking, cancel := s.waiting(ctx, lookTimeout)
 	defer cancel()
 	found, err := s.found(looking, f)
 	unborn, early, beyond := new(history.Unborn), new(history.BeforeLog), new(history.Beyond)

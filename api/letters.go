@@ -33,8 +33,8 @@ type DeadLetter struct {
 	Skipped   string `json:"skipped,omitempty"` // when it was asked for that its partition go on behind it
 }
 
-// ShowLetter returns a letter as clients see it.
-func ShowLetter(l views.Letter) DeadLetter {
+// ShowDeadLetter returns a letter as clients see it.
+func ShowDeadLetter(l views.DeadLetter) DeadLetter {
 	d := DeadLetter{
 		ID: l.ID().String(), Topic: l.Topic, Partition: l.Partition, Offset: l.Offset, At: showTime(l.At), Key: string(l.Key),
 		Event: l.Event, Reason: l.Reason, Size: l.Size, Redriven: l.Redriven,
@@ -48,37 +48,37 @@ func ShowLetter(l views.Letter) DeadLetter {
 	return d
 }
 
-// WholeLetter is a dead letter with all that it holds.
-type WholeLetter struct {
+// WholeDeadLetter is a dead letter with all that it holds.
+type WholeDeadLetter struct {
 	DeadLetter
-	Headers []letterHeader  `json:"headers"`
-	NoValue bool            `json:"no_value,omitempty"`
-	Message json.RawMessage `json:"message,omitempty"` // the value, if it is a message of its log
-	Value   []byte          `json:"value,omitempty"`   // in base64
-	Cut     *letterCut      `json:"cut,omitempty"`
+	Headers []deadLetterHeader `json:"headers"`
+	NoValue bool               `json:"no_value,omitempty"`
+	Message json.RawMessage    `json:"message,omitempty"` // the value, if it is a message of its log
+	Value   []byte             `json:"value,omitempty"`   // in base64
+	Cut     *deadLetterCut     `json:"cut,omitempty"`
 }
 
-// letterCut says what there was of a message that was too large: of key and value a letter has the beginning.
-type letterCut struct {
+// deadLetterCut says what there was of a message that was too large: of key and value a letter has the beginning.
+type deadLetterCut struct {
 	Size    int64  `json:"size"`    // of the value, in bytes
 	SHA256  string `json:"sha256"`  // of the value, in hex
 	Headers int32  `json:"headers"` // that were left out
 }
 
-type letterHeader struct {
+type deadLetterHeader struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`
 	Bytes []byte `json:"bytes,omitempty"` // in base64, of a value that is no text
 }
 
-// ShowWholeLetter returns a letter with all that it holds.
-func ShowWholeLetter(l views.Letter) WholeLetter {
-	w := WholeLetter{DeadLetter: ShowLetter(l), Headers: []letterHeader{}, NoValue: l.NoValue, Value: l.Value}
+// ShowWholeDeadLetter returns a letter with all that it holds.
+func ShowWholeDeadLetter(l views.DeadLetter) WholeDeadLetter {
+	w := WholeDeadLetter{DeadLetter: ShowDeadLetter(l), Headers: []deadLetterHeader{}, NoValue: l.NoValue, Value: l.Value}
 	if c := l.Cut; c != nil {
-		w.Cut = &letterCut{c.Size, hex.EncodeToString(c.SHA256), c.Headers}
+		w.Cut = &deadLetterCut{c.Size, hex.EncodeToString(c.SHA256), c.Headers}
 	}
 	for _, h := range l.Headers {
-		header := letterHeader{Key: h.Key, Value: string(h.Value)}
+		header := deadLetterHeader{Key: h.Key, Value: string(h.Value)}
 		if !utf8.Valid(h.Value) {
 			header.Bytes = h.Value
 		}
@@ -90,21 +90,21 @@ func ShowWholeLetter(l views.Letter) WholeLetter {
 	return w
 }
 
-// lettersPage asks for a page of dead letters.
-type lettersPage struct {
+// deadLettersPage asks for a page of dead letters.
+type deadLettersPage struct {
 	listing[struct{}] // no table has them
 	topic             string
-	before            *views.LetterPlace
+	before            *views.DeadLetterPlace
 }
 
-func (s *Server) readLetters(r *http.Request) (lettersPage, error) {
+func (s *Server) readDeadLetters(r *http.Request) (deadLettersPage, error) {
 	q := readQuery(r, "topic")
 	for _, name := range []string{"after", "wait"} {
 		if q.given.Has(name) {
 			q.wrong(name, "is not for dead letters; they are always as new as their log")
 		}
 	}
-	p := lettersPage{topic: q.filter("topic")}
+	p := deadLettersPage{topic: q.filter("topic")}
 	if p.topic != "" && !slices.Contains(processors.Logs, p.topic) {
 		q.wrong("topic", "must be one of "+strings.Join(processors.Logs, ", "))
 	}
@@ -116,21 +116,21 @@ func (s *Server) readLetters(r *http.Request) (lettersPage, error) {
 	return p, err
 }
 
-// lettersPatience is how long the log of dead letters is read for one answer. Only the first has to read all of it, and
+// deadLettersTimeout is how long the log of dead letters is read for one answer. Only the first has to read all of it, and
 // what was read by then is not read again.
-const lettersPatience = 20 * time.Second
+const deadLettersTimeout = 20 * time.Second
 
 // letters answers with dead letters, the newest first.
-func (s *Server) letters(ctx context.Context, l lettersPage) (reply, error) {
-	reading, cancel := s.waiting(ctx, lettersPatience)
+func (s *Server) letters(ctx context.Context, l deadLettersPage) (reply, error) {
+	reading, cancel := s.waiting(ctx, deadLettersTimeout)
 	defer cancel()
-	found, more, err := s.tables.Letters.Page(reading, l.topic, l.before, l.limit)
+	found, more, err := s.tables.DeadLetters.Page(reading, l.topic, l.before, l.limit)
 	if err != nil {
-		return reply{}, unreadLetters(ctx, err)
+		return reply{}, unreadDeadLetters(ctx, err)
 	}
 	p := page{Items: make([]any, 0, len(found))}
 	for _, letter := range found {
-		p.Items = append(p.Items, ShowLetter(letter))
+		p.Items = append(p.Items, ShowDeadLetter(letter))
 	}
 	if more && len(found) > 0 {
 		p.Next = cursor{l.name, placeText(found[len(found)-1].Place())}.stamp(s.realm)
@@ -138,8 +138,8 @@ func (s *Server) letters(ctx context.Context, l lettersPage) (reply, error) {
 	return reply{status: http.StatusOK, body: p}, nil
 }
 
-// unreadLetters is the answer when the log could not be read; ctx is the client's.
-func unreadLetters(ctx context.Context, err error) error {
+// unreadDeadLetters is the answer when the log could not be read; ctx is the client's.
+func unreadDeadLetters(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -150,12 +150,12 @@ func unreadLetters(ctx context.Context, err error) error {
 }
 
 // placeText writes down the place that a page ended at, for its cursor.
-func placeText(p views.LetterPlace) string { return fmt.Sprintf("%d %s", p.At, p.ID) }
+func placeText(p views.DeadLetterPlace) string { return fmt.Sprintf("%d %s", p.At, p.ID) }
 
 // parsePlace reads what placeText has written; a cursor says nothing else.
-func parsePlace(text string) (*views.LetterPlace, error) {
+func parsePlace(text string) (*views.DeadLetterPlace, error) {
 	at, name, _ := strings.Cut(text, " ")
 	ms, err1 := strconv.ParseInt(at, 10, 64)
-	id, err2 := views.ParseLetterID(name)
-	return &views.LetterPlace{At: ms, ID: id}, errors.Join(err1, err2)
+	id, err2 := views.ParseDeadLetterID(name)
+	return &views.DeadLetterPlace{At: ms, ID: id}, errors.Join(err1, err2)
 }

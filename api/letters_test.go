@@ -10,7 +10,7 @@ import (
 )
 
 func TestPlacesOfLetters(t *testing.T) {
-	want := views.LetterPlace{At: 1_291_190_400_000, ID: views.LetterID{Topic: "order-events", Partition: 3, Offset: 1042}}
+	want := views.DeadLetterPlace{At: 1_291_190_400_000, ID: views.DeadLetterID{Topic: "order-events", Partition: 3, Offset: 1042}}
 	if got, err := parsePlace(placeText(want)); err != nil || *got != want {
 		t.Errorf("%v comes back as %v, %v", want, got, err)
 	}
@@ -30,7 +30,7 @@ func TestALetterIsShownToTheByte(t *testing.T) {
 		}
 		return string(b)
 	}
-	l := views.Letter{
+	l := views.DeadLetter{
 		DeadLetter: codecs.DeadLetter{
 			Topic: "inventory-events", Partition: 3, Offset: 7, At: 1_291_190_400_000, Key: []byte("\xff"), Reason: "why",
 			Value:   []byte(`{"receive":{"quantity":-5}}`),
@@ -40,10 +40,10 @@ func TestALetterIsShownToTheByte(t *testing.T) {
 	}
 	const short = `"id":"inventory-events/3/7","topic":"inventory-events","partition":3,"offset":7,"at":"2010-12-01T08:00:00.000Z",` +
 		`"key":"\ufffd","key_bytes":"/w==","event":"receive","reason":"why","size":27,"redriven":2`
-	if got := text(ShowLetter(l)); got != "{"+short+"}" {
+	if got := text(ShowDeadLetter(l)); got != "{"+short+"}" {
 		t.Errorf("got %s", got)
 	}
-	got := text(ShowWholeLetter(l))
+	got := text(ShowWholeDeadLetter(l))
 	for _, want := range []string{
 		"{" + short, `"headers":[{"key":"a","value":"b"},{"key":"c","value":"\ufffd","bytes":"/g=="}]`,
 		`"message":{"receive":{"quantity":"-5"}}`, `"value":"eyJyZWNlaXZlIjp7InF1YW50aXR5IjotNX19"`,
@@ -52,7 +52,7 @@ func TestALetterIsShownToTheByte(t *testing.T) {
 			t.Errorf("got %s, expected %s in it", got, want)
 		}
 	}
-	if got := text(ShowWholeLetter(views.Letter{DeadLetter: codecs.DeadLetter{Topic: "order-events", NoValue: true}})); !strings.Contains(got, `"headers":[],"no_value":true}`) {
+	if got := text(ShowWholeDeadLetter(views.DeadLetter{DeadLetter: codecs.DeadLetter{Topic: "order-events", NoValue: true}})); !strings.Contains(got, `"headers":[],"no_value":true}`) {
 		t.Errorf("got %s", got)
 	}
 }

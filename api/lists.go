@@ -77,7 +77,7 @@ func (s *Server) readNotifications(r *http.Request) (listing[notificationState],
 }
 
 // list answers with a page.
-func (sh shelf[S]) list(l listing[S], realm []byte) (reply, error) {
+func (sh resource[S]) list(l listing[S], realm []byte) (reply, error) {
 	rows, next, err := sh.table.List(l.rows, l.after, l.limit)
 	if err != nil {
 		return reply{}, err

@@ -14,8 +14,8 @@ import (
 
 type notificationState = notification.State
 
-func notificationShelf(t *views.Tables) shelf[notificationState] {
-	return shelf[notificationState]{
+func notificationResource(t *views.Tables) resource[notificationState] {
+	return resource[notificationState]{
 		table: t.Mails, log: processors.NotificationEvents, path: "/v1/notifications/", what: "notification",
 		known:  func(s notification.State) bool { return len(s.Mails) > 0 },
 		show:   func(id string, h codecs.Head, s notification.State) any { return showNotifications(id, h, s) },

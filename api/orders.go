@@ -21,8 +21,8 @@ import (
 
 type orderState = order.State
 
-func orderShelf(t *views.Tables) shelf[orderState] {
-	return shelf[orderState]{
+func orderResource(t *views.Tables) resource[orderState] {
+	return resource[orderState]{
 		table: t.Orders, log: processors.OrderEvents, path: "/v1/orders/", what: "order",
 		known:  func(s order.State) bool { return s.Status != order.None },
 		show:   func(id string, h codecs.Head, s order.State) any { return showOrder(id, h, s) },
@@ -160,7 +160,7 @@ func (s *Server) put(ctx context.Context, p placement) (row views.Row[orderState
 	if err != nil {
 		return row, err
 	}
-	taken, cancel := s.waiting(ctx, p.patience())
+	taken, cancel := s.waiting(ctx, p.timeout())
 	defer cancel()
 	row, err = settle(taken, watch, at, once)
 	switch {
@@ -181,7 +181,7 @@ func (s *Server) foreseen(p placement) error {
 	if err != nil {
 		return nil // the log has the placement all the same
 	}
-	r := order.Apply(row.State, order.Message{OrderID: p.id, Rules: order.Rules, Event: p.placed})
+	r := order.Apply(row.State, order.Message{OrderID: p.id, RulesVersion: order.RulesVersion, Event: p.placed})
 	if r.Refusal == "" {
 		return nil
 	}
@@ -197,16 +197,16 @@ func outcomeOf(ctx context.Context, w *views.Watch[order.State]) (views.Row[orde
 	return row, err
 }
 
-// patience is how long the row may take to take the placement in. A conflict is worth waiting for even if the client
+// timeout is how long the row may take to take the placement in. A conflict is worth waiting for even if the client
 // would rather not.
-func (p placement) patience() time.Duration {
+func (p placement) timeout() time.Duration {
 	if p.named {
-		return max(patience, p.prefer.wait)
+		return max(decisionTimeout, p.prefer.wait)
 	}
 	return p.prefer.wait
 }
 
-func orderPath(id string) string { return shelf[orderState]{path: "/v1/orders/"}.where(id) }
+func orderPath(id string) string { return resource[orderState]{path: "/v1/orders/"}.where(id) }
 
 func (p placement) header() headers {
 	h := headers{{"Location", orderPath(p.id)}}

@@ -12,8 +12,8 @@ import (
 
 type shipmentState = shipment.State
 
-func shipmentShelf(t *views.Tables) shelf[shipmentState] {
-	return shelf[shipmentState]{
+func shipmentResource(t *views.Tables) resource[shipmentState] {
+	return resource[shipmentState]{
 		table: t.Shipments, log: processors.ShipmentEvents, path: "/v1/shipments/", what: "shipment",
 		known:  func(s shipment.State) bool { return s.Status != shipment.None },
 		show:   func(id string, h codecs.Head, s shipment.State) any { return showShipment(id, h, s) },

@@ -77,12 +77,12 @@ func parseTime(text string, now time.Time) (ms int64, problem string) {
 	return ms, ""
 }
 
-// lookPatience is how long a look back waits for the history to come as far as the log.
-const lookPatience = 2 * time.Second
+// lookTimeout is how long a look back waits for the history to come as far as the log.
+const lookTimeout = 2 * time.Second
 
 // past answers with a row as it was.
-func past[S any](ctx context.Context, s *Server, sh shelf[S], m moment) (reply, error) {
-	looking, cancel := s.waiting(ctx, lookPatience)
+func past[S any](ctx context.Context, s *Server, sh resource[S], m moment) (reply, error) {
+	looking, cancel := s.waiting(ctx, lookTimeout)
 	defer cancel()
 	found, err := s.history.At(looking, sh.log, m.key, m.at)
 	unborn, early := new(history.Unborn), new(history.BeforeLog)
@@ -113,7 +113,7 @@ func cause(ctx context.Context, err error) error {
 }
 
 // shown is a row as clients see it, nil if there is nothing to see.
-func (sh shelf[S]) shown(key string, row []byte) (any, error) {
+func (sh resource[S]) shown(key string, row []byte) (any, error) {
 	if row == nil {
 		return nil, nil
 	}
@@ -127,7 +127,7 @@ func (sh shelf[S]) shown(key string, row []byte) (any, error) {
 	return sh.show(key, head, state), nil
 }
 
-func (sh shelf[S]) unborn(m moment, since int64) error {
+func (sh resource[S]) unborn(m moment, since int64) error {
 	detail := fmt.Sprintf("There was no such %s at %s.", sh.what, showTime(m.at))
 	if since > 0 {
 		detail += fmt.Sprintf(" The first that was heard of it came at %s.", showTime(since))

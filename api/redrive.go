@@ -20,7 +20,7 @@ import (
 
 // Redriver sends dead letters again, as deadletters.Redriver does.
 type Redriver interface {
-	Redrive(ctx context.Context, id views.LetterID, o deadletters.Options) (deadletters.Sent, error)
+	Redrive(ctx context.Context, id views.DeadLetterID, o deadletters.Options) (deadletters.Sent, error)
 }
 
 // RedriveRequest asks for a letter to be sent again. All of it may be left out.
@@ -41,19 +41,19 @@ type RedriveAnswer struct {
 	Offset    int64  `json:"offset"`
 }
 
-// lettersPath is below which the letters are.
-const lettersPath = "/v1/dead-letters/"
+// deadLettersPath is below which the letters are.
+const deadLettersPath = "/v1/dead-letters/"
 
 // maxRepair is how large the body of a redrive may be: a value as large as a log takes, in base64, and what is around it.
 const maxRepair = broker.LargestMessage/3*4 + 4<<10
 
 type redrive struct {
-	id      views.LetterID
+	id      views.DeadLetterID
 	options deadletters.Options
 }
 
 func readRedrive(r *http.Request) (c redrive, err error) {
-	id, idErr := readLetterID(r)
+	id, idErr := readDeadLetterID(r)
 	text, err := body(r)
 	if err != nil {
 		return c, err
@@ -87,13 +87,13 @@ func checkRedrive(again int64, value, message []byte) error {
 	return bad.Err()
 }
 
-// readLetterID returns the id in the path, whose slashes are written %2F.
-func readLetterID(r *http.Request) (views.LetterID, error) {
+// readDeadLetterID returns the id in the path, whose slashes are written %2F.
+func readDeadLetterID(r *http.Request) (views.DeadLetterID, error) {
 	text, err := url.PathUnescape(mux.Vars(r)["id"])
 	if err != nil {
-		return views.LetterID{}, codecs.Invalid{{Field: "id", Problem: "is not written as a path wants it"}}
+		return views.DeadLetterID{}, codecs.Invalid{{Field: "id", Problem: "is not written as a path wants it"}}
 	}
-	id, err := views.ParseLetterID(text)
+	id, err := views.ParseDeadLetterID(text)
 	if err != nil {
 		return id, codecs.Invalid{{Field: "id", Problem: "must be LOG/PARTITION/OFFSET, with %2F for each slash"}}
 	}
@@ -102,7 +102,7 @@ func readLetterID(r *http.Request) (views.LetterID, error) {
 
 // redrive sends a letter again.
 func (s *Server) redrive(ctx context.Context, c redrive) (reply, error) {
-	reading, cancel := s.waiting(ctx, lettersPatience)
+	reading, cancel := s.waiting(ctx, deadLettersTimeout)
 	defer cancel()
 	sent, err := s.redriver.Redrive(reading, c.id, c.options)
 	var refusal *deadletters.Refusal
@@ -116,12 +116,12 @@ func (s *Server) redrive(ctx context.Context, c redrive) (reply, error) {
 		s.unwritten.warn(s.log, "commands were not written", err)
 		return reply{}, err
 	case err != nil:
-		return reply{}, unreadLetters(ctx, err)
+		return reply{}, unreadDeadLetters(ctx, err)
 	}
-	s.land(ctx, engine.Output{Log: c.id.Topic, Key: string(sent.Letter.Key)}, sent.At)
+	s.land(ctx, engine.Output{Log: c.id.Topic, Key: string(sent.DeadLetter.Key)}, sent.At)
 	s.log.Info("a dead letter was sent again", "letter", c.id, "redrive", sent.ID, "partition", sent.At.Partition, "offset", sent.At.Offset)
 	return reply{status: http.StatusOK, body: RedriveAnswer{
-		ID: c.id.String(), RedriveID: sent.ID, Redriven: sent.Letter.Redriven + 1,
+		ID: c.id.String(), RedriveID: sent.ID, Redriven: sent.DeadLetter.Redriven + 1,
 		Log: c.id.Topic, Partition: sent.At.Partition, Offset: sent.At.Offset,
 	}}, nil
 }

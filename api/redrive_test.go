@@ -21,7 +21,7 @@ type clerk struct {
 	took deadletters.Options
 }
 
-func (c *clerk) Redrive(_ context.Context, _ views.LetterID, o deadletters.Options) (deadletters.Sent, error) {
+func (c *clerk) Redrive(_ context.Context, _ views.DeadLetterID, o deadletters.Options) (deadletters.Sent, error) {
 	c.took = o
 	return c.sent, c.err
 }

@@ -13,18 +13,18 @@ func Render(table, key string, row []byte) (body []byte, shown bool, err error) 
 	none := &views.Tables{}
 	switch table {
 	case processors.OrderTable:
-		return render(orderShelf(none), key, row)
+		return render(orderResource(none), key, row)
 	case processors.InventoryTable:
-		return render(inventoryShelf(none), key, row)
+		return render(inventoryResource(none), key, row)
 	case processors.ShipmentTable:
-		return render(shipmentShelf(none), key, row)
+		return render(shipmentResource(none), key, row)
 	case processors.NotificationTable:
-		return render(notificationShelf(none), key, row)
+		return render(notificationResource(none), key, row)
 	}
 	return nil, false, nil
 }
 
-func render[S any](sh shelf[S], key string, row []byte) ([]byte, bool, error) {
+func render[S any](sh resource[S], key string, row []byte) ([]byte, bool, error) {
 	seen, err := sh.shown(key, row)
 	if err != nil || seen == nil {
 		return nil, false, err

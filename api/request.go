@@ -30,7 +30,7 @@ func body(r *http.Request) ([]byte, error) {
 
 // largestBody is how large the body of a request may be.
 func largestBody(r *http.Request) int64 {
-	if strings.HasPrefix(r.URL.Path, lettersPath) {
+	if strings.HasPrefix(r.URL.Path, deadLettersPath) {
 		return maxRepair
 	}
 	return maxBody

@@ -28,13 +28,13 @@ func (s *Server) routes() []route {
 		{"POST", "/v1/orders", handle(readPlacement, s.place)},
 		{"GET", "/v1/orders", s.fresh(processors.OrderEvents, handle(s.readOrders, s.listOrders))},
 		{"GET", "/v1/orders/{order_id}", s.row(processors.OrderEvents, handle(readOrderID, s.order), handle(s.asOf(readOrderID), s.orderAt))},
-		{"GET", "/v1/orders/{order_id}/events", s.fresh(processors.OrderEvents, handle(s.readTrail("order_id"), s.orderTrail))},
+		{"GET", "/v1/orders/{order_id}/events", s.fresh(processors.OrderEvents, handle(s.readEventsRequest("order_id"), s.orderEvents))},
 		{"GET", "/v1/orders/{order_id}/explain", s.fresh(processors.OrderEvents, handle(readOrderID, s.explain))},
 		{"POST", "/v1/orders/{order_id}/cancel", handle(readCancel, s.cancel)},
 
 		{"GET", "/v1/inventory", s.fresh(processors.InventoryEvents, handle(s.readInventory, s.listInventory))},
 		{"GET", "/v1/inventory/{sku}", s.row(processors.InventoryEvents, handle(readSKU, s.inventory), handle(s.asOf(readSKU), s.inventoryAt))},
-		{"GET", "/v1/inventory/{sku}/events", s.fresh(processors.InventoryEvents, handle(s.readTrail("sku"), s.stockTrail))},
+		{"GET", "/v1/inventory/{sku}/events", s.fresh(processors.InventoryEvents, handle(s.readEventsRequest("sku"), s.inventoryEvents))},
 		{"POST", "/v1/inventory/{sku}/receipts", handle(readReceipt, s.stock)},
 		{"POST", "/v1/inventory/{sku}/adjustments", handle(readAdjustment, s.stock)},
 
@@ -53,7 +53,7 @@ func (s *Server) routes() []route {
 
 		{"GET", "/openapi.yaml", handle(readNothing, s.openAPI)},
 		{"GET", "/docs", handle(readNothing, s.docs)},
-		{"GET", "/v1/dead-letters", handle(s.readLetters, s.letters)},
+		{"GET", "/v1/dead-letters", handle(s.readDeadLetters, s.letters)},
 		{"POST", "/v1/dead-letters/{id}/redrive", handle(readRedrive, s.redrive)},
 		{"POST", "/v1/logs/{log}/{partition}/skip", handle(readSkip, s.skip)},
 

@@ -13,7 +13,7 @@ import (
 func TestWhatHappensOftenIsToldSeldom(t *testing.T) {
 	var text strings.Builder
 	log := slog.New(slog.NewTextHandler(&text, nil))
-	s := seldom{sometimes: rate.Sometimes{First: 1, Every: 400}}
+	s := rateLimitedLog{sometimes: rate.Sometimes{First: 1, Every: 400}}
 	for range 1000 {
 		s.warn(log, "commands were not written", errors.New("no broker answers"))
 	}

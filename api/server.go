@@ -20,18 +20,18 @@ import (
 
 // Config is what a server stands on. All of it is needed, but for Pressure.
 type Config struct {
-	Tables   *views.Tables
-	History  *history.History
-	Emitter  Emitter
-	Redriver Redriver
-	Skipper  Skipper
-	System   func(context.Context) System // what there is to say of the whole; it answers at once
-	Realm    []byte                       // what no other Stockflow has, the same for all processes of this one; tokens are made with it
-	Ready    func() []string              // what Stockflow waits for before it does its work; empty when it does
-	Former   []byte                       // the realm of the same deployment before its logs were moved; nil if they never were
-	Registry *prometheus.Registry
-	Log      *slog.Logger
-	Pressure Pressure
+	Tables       *views.Tables
+	History      *history.History
+	Emitter      Emitter
+	Redriver     Redriver
+	Skipper      Skipper
+	System       func(context.Context) System // what there is to say of the whole; it answers at once
+	DeploymentID []byte                       // what no other Stockflow has, the same for all processes of this one; tokens are made with it
+	Ready        func() []string              // what Stockflow waits for before it does its work; empty when it does
+	Former       []byte                       // the realm of the same deployment before its logs were moved; nil if they never were
+	Registry     *prometheus.Registry
+	Log          *slog.Logger
+	Pressure     Pressure
 }
 
 // Emitter puts messages on logs, as engine.Emitter does.
@@ -57,11 +57,11 @@ type Server struct {
 	streams   streams
 	log       *slog.Logger
 	http      *http.Server
-	orders    shelf[orderState]
-	stocks    shelf[inventoryState]
-	parcels   shelf[shipmentState]
-	mails     shelf[notificationState]
-	unwritten seldom
+	orders    resource[orderState]
+	stocks    resource[inventoryState]
+	parcels   resource[shipmentState]
+	mails     resource[notificationState]
+	unwritten rateLimitedLog
 	stopping  context.Context // ends when the server is told to stop
 	stopWaits context.CancelFunc
 }
@@ -86,10 +86,10 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		gate:    g,
-		emitter: c.Emitter, redriver: c.Redriver, skipper: c.Skipper, about: c.System, tables: c.Tables, history: c.History, realm: c.Realm, former: c.Former, waitsFor: c.Ready, registry: c.Registry, metrics: m, log: c.Log,
-		orders: orderShelf(c.Tables), stocks: inventoryShelf(c.Tables), parcels: shipmentShelf(c.Tables),
-		mails:     notificationShelf(c.Tables),
-		unwritten: seldom{sometimes: rate.Sometimes{First: 1, Interval: 10 * time.Second}},
+		emitter: c.Emitter, redriver: c.Redriver, skipper: c.Skipper, about: c.System, tables: c.Tables, history: c.History, realm: c.DeploymentID, former: c.Former, waitsFor: c.Ready, registry: c.Registry, metrics: m, log: c.Log,
+		orders: orderResource(c.Tables), stocks: inventoryResource(c.Tables), parcels: shipmentResource(c.Tables),
+		mails:     notificationResource(c.Tables),
+		unwritten: rateLimitedLog{sometimes: rate.Sometimes{First: 1, Interval: 10 * time.Second}},
 	}
 	if s.streams, err = newStreams(s.tolds(), c.Registry); err != nil {
 		return nil, err

@@ -58,14 +58,14 @@ func newDeskOn(t *testing.T, conn broker.Broker) *desk {
 	d := &desk{log: &paper{}, said: &bytes.Buffer{}}
 	logger := slog.New(slog.NewTextHandler(d.said, nil))
 	s, err := New(Config{
-		Realm:    []byte("realm"),
-		Tables:   views.Open(conn, t.TempDir(), slog.New(slog.DiscardHandler)),
-		History:  history.Open(conn, t.TempDir(), 1, slog.New(slog.DiscardHandler)),
-		Emitter:  d.log,
-		System:   func(context.Context) System { return System{} },
-		Ready:    d.ready,
-		Registry: prometheus.NewRegistry(),
-		Log:      logger,
+		DeploymentID: []byte("realm"),
+		Tables:       views.Open(conn, t.TempDir(), slog.New(slog.DiscardHandler)),
+		History:      history.Open(conn, t.TempDir(), 1, slog.New(slog.DiscardHandler)),
+		Emitter:      d.log,
+		System:       func(context.Context) System { return System{} },
+		Ready:        d.ready,
+		Registry:     prometheus.NewRegistry(),
+		Log:          logger,
 	})
 	if err != nil {
 		t.Fatal(err)

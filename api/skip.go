@@ -18,8 +18,8 @@ import (
 
 // Skipper has partitions go on behind messages that they have stopped at, as deadletters.Skipper does.
 type Skipper interface {
-	Request(ctx context.Context, id views.LetterID) (done *views.Letter, err error)
-	Await(ctx context.Context, id views.LetterID) (*views.Letter, error)
+	Request(ctx context.Context, id views.DeadLetterID) (done *views.DeadLetter, err error)
+	Await(ctx context.Context, id views.DeadLetterID) (*views.DeadLetter, error)
 }
 
 // SkipAnswer says which message a partition was told to skip. It was skipped if there is a letter of it.
@@ -31,11 +31,11 @@ type SkipAnswer struct {
 	Letter    *DeadLetter `json:"letter,omitempty"`
 }
 
-// skipPatience is how long an answer waits for the owner of the partition.
-const skipPatience = 5 * time.Second
+// skipTimeout is how long an answer waits for the owner of the partition.
+const skipTimeout = 5 * time.Second
 
-func readSkip(r *http.Request) (views.LetterID, error) {
-	id := views.LetterID{Topic: mux.Vars(r)["log"]}
+func readSkip(r *http.Request) (views.DeadLetterID, error) {
+	id := views.DeadLetterID{Topic: mux.Vars(r)["log"]}
 	partition, pathErr := strconv.ParseInt(mux.Vars(r)["partition"], 10, 32)
 	text, err := body(r)
 	if err != nil {
@@ -57,8 +57,8 @@ func readSkip(r *http.Request) (views.LetterID, error) {
 }
 
 // skip has a partition go on behind a message.
-func (s *Server) skip(ctx context.Context, id views.LetterID) (reply, error) {
-	reading, cancel := s.waiting(ctx, lettersPatience)
+func (s *Server) skip(ctx context.Context, id views.DeadLetterID) (reply, error) {
+	reading, cancel := s.waiting(ctx, deadLettersTimeout)
 	defer cancel()
 	done, err := s.skipper.Request(reading, id)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Server) skip(ctx context.Context, id views.LetterID) (reply, error) {
 	answer := SkipAnswer{ID: id.String(), Log: id.Topic, Partition: id.Partition, Offset: id.Offset}
 	if done == nil {
 		s.log.Warn("a partition was told to skip a message", "log", id.Topic, "partition", id.Partition, "offset", id.Offset)
-		awaiting, cancel := s.waiting(ctx, skipPatience)
+		awaiting, cancel := s.waiting(ctx, skipTimeout)
 		defer cancel()
 		if done, err = s.skipper.Await(awaiting, id); err != nil {
 			s.log.Warn("it is not known whether a message was skipped", "log", id.Topic, "partition", id.Partition, "offset", id.Offset, "error", err)
@@ -76,13 +76,13 @@ func (s *Server) skip(ctx context.Context, id views.LetterID) (reply, error) {
 	if done == nil {
 		return reply{status: http.StatusAccepted, body: answer}, nil
 	}
-	letter := ShowLetter(*done)
+	letter := ShowDeadLetter(*done)
 	answer.Letter = &letter
 	return reply{status: http.StatusOK, body: answer}, nil
 }
 
 // notSkipped says why nothing was asked for.
-func (s *Server) notSkipped(ctx context.Context, id views.LetterID, err error) error {
+func (s *Server) notSkipped(ctx context.Context, id views.DeadLetterID, err error) error {
 	var notNext *deadletters.NotNext
 	switch {
 	case errors.As(err, &notNext):
@@ -95,5 +95,5 @@ func (s *Server) notSkipped(ctx context.Context, id views.LetterID, err error) e
 		s.unwritten.warn(s.log, "commands were not written", err)
 		return err
 	}
-	return unreadLetters(ctx, err)
+	return unreadDeadLetters(ctx, err)
 }

@@ -30,12 +30,12 @@ const usualOrder = `{"customer":{"id":"c-1"},"lines":[{"sku":"lamp","quantity":2
 // BenchmarkPlace is what it takes to answer an order without an id: all that stands in front of the log, and no log.
 func BenchmarkPlace(b *testing.B) {
 	s, err := New(Config{
-		Tables:   views.Open(broker.Connection{}, b.TempDir(), slog.New(slog.DiscardHandler)),
-		Emitter:  atOnce{},
-		Realm:    []byte("realm"),
-		Registry: prometheus.NewRegistry(),
-		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Pressure: Pressure{InFlight: 512, Connections: 8192},
+		Tables:       views.Open(broker.Connection{}, b.TempDir(), slog.New(slog.DiscardHandler)),
+		Emitter:      atOnce{},
+		DeploymentID: []byte("realm"),
+		Registry:     prometheus.NewRegistry(),
+		Log:          slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Pressure:     Pressure{InFlight: 512, Connections: 8192},
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -71,7 +71,7 @@ func BenchmarkWait(b *testing.B) {
 	s.stopping, s.stopWaits = context.WithCancel(b.Context())
 	b.ReportAllocs()
 	for b.Loop() {
-		_, cancel := s.waiting(b.Context(), patience)
+		_, cancel := s.waiting(b.Context(), decisionTimeout)
 		cancel()
 	}
 }

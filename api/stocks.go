@@ -12,8 +12,8 @@ import (
 
 type inventoryState = inventory.State
 
-func inventoryShelf(t *views.Tables) shelf[inventoryState] {
-	return shelf[inventoryState]{
+func inventoryResource(t *views.Tables) resource[inventoryState] {
+	return resource[inventoryState]{
 		table: t.Inventory, log: processors.InventoryEvents, path: "/v1/inventory/", what: "SKU",
 		known:  func(s inventory.State) bool { return s.Known },
 		show:   func(sku string, h codecs.Head, s inventory.State) any { return showInventory(sku, h, s) },
@@ -66,7 +66,7 @@ func counted(id string) func(sku string) string {
 		if id != "" {
 			return "Repeat the request with the same Idempotency-Key: it counts once."
 		}
-		where := shelf[inventoryState]{path: "/v1/inventory/"}.where(sku)
+		where := resource[inventoryState]{path: "/v1/inventory/"}.where(sku)
 		return "Look at GET " + where + " before you repeat it: without an Idempotency-Key it would count twice."
 	}
 }

@@ -94,8 +94,8 @@ func parseToken(realm []byte, text string) (token, error) {
 	return t, nil
 }
 
-// landed is what a request's write has of its request and its answer of the write. It travels in the request's context.
-type landed struct {
+// writePosition is what a request's write has of its request and its answer of the write. It travels in the request's context.
+type writePosition struct {
 	token string // where the write went
 	trace string // the header traceparent, if it has the form that W3C gives it
 }
@@ -103,20 +103,20 @@ type landed struct {
 // traceParent is the form of a traceparent of version 00.
 var traceParent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
-type landedKey struct{}
+type writePositionKey struct{}
 
 // withLanding gives a request a place for its token.
-func withLanding(r *http.Request) (*http.Request, *landed) {
-	l := new(landed)
+func withLanding(r *http.Request) (*http.Request, *writePosition) {
+	l := new(writePosition)
 	if t := r.Header.Get("Traceparent"); t != "" && traceParent.MatchString(t) {
 		l.trace = t
 	}
-	return r.WithContext(context.WithValue(r.Context(), landedKey{}, l)), l
+	return r.WithContext(context.WithValue(r.Context(), writePositionKey{}, l)), l
 }
 
 // land notes where a write went.
 func (s *Server) land(ctx context.Context, o engine.Output, at engine.Position) {
-	if l, ok := ctx.Value(landedKey{}).(*landed); ok {
+	if l, ok := ctx.Value(writePositionKey{}).(*writePosition); ok {
 		l.token = token{o.Log, o.Key, at}.stamp(s.realm)
 	}
 }

@@ -49,19 +49,19 @@ type effect struct {
 	Offset    *int64 `json:"offset,omitempty"`
 }
 
-// trail asks for a page of one.
-type trail struct {
+// eventsRequest asks for a page of one.
+type eventsRequest struct {
 	listing[struct{}] // no table has them
 	key               string
 	behind            int64 // an offset
 }
 
-// readTrail reads a question for the trail of the key that the path calls name.
-func (s *Server) readTrail(name string) func(*http.Request) (trail, error) {
-	return func(r *http.Request) (trail, error) {
+// readEventsRequest reads a question for the trail of the key that the path calls name.
+func (s *Server) readEventsRequest(name string) func(*http.Request) (eventsRequest, error) {
+	return func(r *http.Request) (eventsRequest, error) {
 		id, idErr := key(r, name)
 		q := readQuery(r)
-		t := trail{key: id, behind: -1}
+		t := eventsRequest{key: id, behind: -1}
 		var err error
 		t.listing, err = listed(s, q, views.Selection[struct{}]{})
 		if err := merge(nil, idErr, err); err != nil || t.after == "" {
@@ -72,17 +72,17 @@ func (s *Server) readTrail(name string) func(*http.Request) (trail, error) {
 	}
 }
 
-func (s *Server) orderTrail(ctx context.Context, t trail) (reply, error) {
+func (s *Server) orderEvents(ctx context.Context, t eventsRequest) (reply, error) {
 	return trailOf(ctx, s, s.orders, t)
 }
 
-func (s *Server) stockTrail(ctx context.Context, t trail) (reply, error) {
+func (s *Server) inventoryEvents(ctx context.Context, t eventsRequest) (reply, error) {
 	return trailOf(ctx, s, s.stocks, t)
 }
 
 // trailOf answers with a page of the trail of a row.
-func trailOf[S any](ctx context.Context, s *Server, sh shelf[S], t trail) (reply, error) {
-	looking, cancel := s.waiting(ctx, lookPatience)
+func trailOf[S any](ctx context.Context, s *Server, sh resource[S], t eventsRequest) (reply, error) {
+	looking, cancel := s.waiting(ctx, lookTimeout)
 	defer cancel()
 	events, more, err := s.history.Events(looking, sh.log, t.key, t.behind, t.limit)
 	switch {
@@ -106,13 +106,13 @@ func trailOf[S any](ctx context.Context, s *Server, sh shelf[S], t trail) (reply
 }
 
 // verdicts are what a message can come to, as clients are told it.
-var verdicts = map[engine.Verdict]string{engine.Taken: "taken", engine.Repeat: "repeat", engine.Letter: "dead_letter"}
+var verdicts = map[engine.Disposition]string{engine.Applied: "taken", engine.Repeat: "repeat", engine.DeadLettered: "dead_letter"}
 
 // happened shows what a message did.
-func (sh shelf[S]) happened(key string, e history.Event) (happening, error) {
+func (sh resource[S]) happened(key string, e history.Event) (happening, error) {
 	h := happening{
 		Log: e.Log, Partition: e.Partition, Offset: e.Offset, At: showTime(e.At), Type: typeOf(e),
-		Verdict: verdicts[e.Verdict], Refusal: e.Refusal, Reason: e.Reason, Changed: []fieldChange{}, Caused: []effect{},
+		Verdict: verdicts[e.Disposition], Refusal: e.Refusal, Reason: e.Reason, Changed: []fieldChange{}, Caused: []effect{},
 	}
 	if e.Origin != nil {
 		h.Origin = &origin{e.Origin.Log, e.Origin.Partition, e.Origin.Offset, e.Origin.Index}

@@ -44,7 +44,7 @@ func makeArchive(b testing.TB, dir string, orders int) {
 	b.Helper()
 	began := time.Now()
 	logs := openJournal(b, filepath.Join(dir, "journal"))
-	topics := []broker.Topic{{Name: engine.Letters, Kind: broker.Letters}}
+	topics := []broker.Topic{{Name: engine.DeadLetters, Kind: broker.Letters}}
 	for _, m := range replay.Machines {
 		topics = append(topics, broker.Topic{Name: m.Log, Kind: broker.Log}, broker.Topic{Name: m.Table, Kind: broker.Table})
 	}
@@ -135,8 +135,8 @@ func (a *archive) fold(ctx context.Context, p *folded, end int64) error {
 	}
 	return a.broker.Read(ctx, p.machine.Log, p.partition, from, end, func(r *kgo.Record) error {
 		step, err := p.machine.Fold(replay.RecordOf(r), world)
-		if err != nil || step.Verdict != engine.Taken {
-			return fmt.Errorf("%s/%d/%d comes to %v %s %w", r.Topic, r.Partition, r.Offset, step.Verdict, step.Reason, err)
+		if err != nil || step.Disposition != engine.Applied {
+			return fmt.Errorf("%s/%d/%d comes to %v %s %w", r.Topic, r.Partition, r.Offset, step.Disposition, step.Reason, err)
 		}
 		p.rows[step.Key] = step.After
 		for i, o := range step.Outputs {

@@ -238,8 +238,8 @@ func isRare(i, rows int) bool { return i%(rows/rare) == 0 }
 func orderRow(i, rows int) order.State {
 	s := order.State{
 		Status: order.Confirmed, Customer: order.Customer{ID: customerID(i % (rows / rare)), Email: "someone@example.org"},
-		Lines: []order.Line{{SKU: skuKey(i), Quantity: 2, Status: order.LineReserved, Takes: []inventory.Take{{Location: "main", Quantity: 2}}},
-			{SKU: skuKey(i + 1), Quantity: 1, Status: order.LineReserved, Takes: []inventory.Take{{Location: "main", Quantity: 1}}}},
+		Lines: []order.Line{{SKU: skuKey(i), Quantity: 2, Status: order.LineReserved, Allocations: []inventory.Allocation{{Location: "main", Quantity: 2}}},
+			{SKU: skuKey(i + 1), Quantity: 1, Status: order.LineReserved, Allocations: []inventory.Allocation{{Location: "main", Quantity: 1}}}},
 		History: []order.Change{{Status: order.Pending, At: int64(i)}, {Status: order.Confirmed, At: int64(i + 5)}},
 	}
 	if isRare(i, rows) {

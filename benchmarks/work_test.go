@@ -88,7 +88,7 @@ func newStand(t testing.TB, w work, open func(testing.TB) place) *stand {
 	at := open(t)
 	topics := []broker.Topic{
 		{Name: processors.InventoryEvents, Kind: broker.Log}, {Name: processors.OrderEvents, Kind: broker.Log},
-		{Name: processors.InventoryTable, Kind: broker.Table}, {Name: engine.Letters, Kind: broker.Letters},
+		{Name: processors.InventoryTable, Kind: broker.Table}, {Name: engine.DeadLetters, Kind: broker.Letters},
 	}
 	if _, _, err := at.outside.Ensure(t.Context(), topics, workPartitions); err != nil {
 		t.Fatal(err)
@@ -130,8 +130,8 @@ func machine(begin func()) engine.Machine[inventory.State] {
 		begin()
 		r := apply(s, key, at, d)
 		if len(r.Outputs) == 0 {
-			there := inventory.Take{Location: inventory.DefaultLocation, Quantity: r.State.Available()}
-			typ, value := codecs.EncodeOrderEvent(inventory.Reserved{SKU: key, Takes: []inventory.Take{there}})
+			there := inventory.Allocation{Location: inventory.DefaultLocation, Quantity: r.State.Available()}
+			typ, value := codecs.EncodeOrderEvent(inventory.Reserved{SKU: key, Allocations: []inventory.Allocation{there}})
 			r.Outputs = append(r.Outputs, engine.Output{Log: processors.OrderEvents, Key: key, Type: typ, Value: value})
 		}
 		return r

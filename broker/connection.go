@@ -26,8 +26,8 @@ const (
 
 	// LargestMessage is the size of a record that logs and tables take, with its key and headers.
 	LargestMessage = 4 << 20
-	// LargestLetter is the same for dead letters, which carry a message with all that came with it.
-	LargestLetter = 8 << 20
+	// LargestDeadLetter is the same for dead letters, which carry a message with all that came with it.
+	LargestDeadLetter = 8 << 20
 )
 
 // Client returns a client of its own, to be closed by the caller. It partitions as [Partition] does, waits for all

@@ -172,9 +172,9 @@ func observe(ctx context.Context, b Broker, topics []Topic) (map[string]observed
 	return all, nil
 }
 
-// Realm returns what no other set of logs has: it changes only when one of the logs is deleted and made again. It is
+// DeploymentID returns what no other set of logs has: it changes only when one of the logs is deleted and made again. It is
 // the same for all processes on these logs, and not a secret to them.
-func Realm(ctx context.Context, b Broker, topics []Topic) ([]byte, error) {
+func DeploymentID(ctx context.Context, b Broker, topics []Topic) ([]byte, error) {
 	seen, err := observe(ctx, b, topics)
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func (c Connection) Producer(largest int) (Producer, error) {
 func newKafkaProducer(conn Connection, limit int, opts ...kgo.Opt) (*kafkaProducer, error) {
 	r := &kafkaProducer{limit: int64(limit)}
 	r.freed = sync.NewCond(&r.mu)
-	client, err := conn.overhearing(r.refuse, opts...)
+	client, err := conn.intercepting(r.refuse, opts...)
 	r.Client = client
 	return r, err
 }
@@ -66,7 +66,7 @@ func largestBatch(largest int) int {
 	if largest <= LargestMessage {
 		return min(largest+64<<10, LargestMessage)
 	}
-	return min(largest+64<<10, LargestLetter)
+	return min(largest+64<<10, LargestDeadLetter)
 }
 
 // maxBuffered is how many records a producer holds before Produce blocks.

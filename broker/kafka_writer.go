@@ -27,8 +27,8 @@ var (
 type kafkaWriter struct {
 	conn   Connection
 	client *kgo.Client
-	reach  reach
-	uptake *uptake
+	reach  logEnds
+	uptake *writeHealth
 }
 
 // Writer implements Broker. What it writes is refused at once while it is known that no broker answers or that the record's
@@ -38,7 +38,7 @@ func (c Connection) Writer() (Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &kafkaWriter{conn: c, client: client, uptake: newUptake()}
+	w := &kafkaWriter{conn: c, client: client, uptake: newWriteHealth()}
 	w.reach.open(w.answers)
 	return w, nil
 }

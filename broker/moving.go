@@ -21,11 +21,11 @@ const (
 func whileMoving() []setting {
 	return []setting{
 		{name: timestampType, value: createTime, harm: "records that are copied into it would lose their times"},
-		{name: batchSize, value: strconv.Itoa(LargestLetter + batchOverhead)},
+		{name: batchSize, value: strconv.Itoa(LargestDeadLetter + batchOverhead)},
 	}
 }
 
-// EnsureMoving is Ensure for topics that records are to be copied into as they are, until [Connection.Settle] ends it. It refuses
+// EnsureMoving is Ensure for topics that records are to be copied into as they are, until [Connection.EnsureMoved] ends it. It refuses
 // a topic that would give them another time.
 func (c Connection) EnsureMoving(ctx context.Context, topics []Topic, partitions int32) error {
 	cl, err := c.Client()
@@ -60,8 +60,8 @@ func (c Connection) EnsureMoving(ctx context.Context, topics []Topic, partitions
 	return errors.Join(wrong...)
 }
 
-// Settle gives topics the settings that Ensure makes them with, where EnsureMoving has made them with others. It may be called again.
-func (c Connection) Settle(ctx context.Context, topics []Topic) error {
+// EnsureMoved gives topics the settings that Ensure makes them with, where EnsureMoving has made them with others. It may be called again.
+func (c Connection) EnsureMoved(ctx context.Context, topics []Topic) error {
 	states, err := c.Inspect(ctx, topics, 1)
 	if err != nil {
 		return err

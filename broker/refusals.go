@@ -17,11 +17,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// overhearing returns a client as [Connection.Client] does, for records that have to arrive without a hole. A client that is
+// intercepting returns a client as [Connection.Client] does, for records that have to arrive without a hole. A client that is
 // refused a record for good drops all that it holds for its partition and takes later records at once, some time before it
 // tells whose records it dropped. So refused is told of such an answer before the client reads it: what is produced once
 // refused has returned is behind the hole. It may be called by several goroutines at once.
-func (c Connection) overhearing(refused func(error), opts ...kgo.Opt) (*kgo.Client, error) {
+func (c Connection) intercepting(refused func(error), opts ...kgo.Opt) (*kgo.Client, error) {
 	security := c.Security
 	security.TLS = nil // which the dialer speaks
 	dial := kgo.Dialer(func(ctx context.Context, network, host string) (net.Conn, error) {
@@ -29,7 +29,7 @@ func (c Connection) overhearing(refused func(error), opts ...kgo.Opt) (*kgo.Clie
 		if err != nil {
 			return nil, err
 		}
-		return &overheard{Conn: conn, refused: refused, asked: map[int32]asked{}}, nil
+		return &interceptedConn{Conn: conn, refused: refused, asked: map[int32]asked{}}, nil
 	})
 	return kgo.NewClient(append(append(append(c.options(), security.options()...), dial), opts...)...)
 }
@@ -53,8 +53,8 @@ func (c Connection) dial(ctx context.Context, network, host string) (net.Conn, e
 	return (&tls.Dialer{NetDialer: plain, Config: config}).DialContext(ctx, network, host)
 }
 
-// overheard is a connection whose answers are read for refusals before the client reads them.
-type overheard struct {
+// interceptedConn is a connection whose answers are read for refusals before the client reads them.
+type interceptedConn struct {
 	net.Conn
 	refused func(error)
 
@@ -77,7 +77,7 @@ const (
 )
 
 // Write notes which requests it writes.
-func (o *overheard) Write(b []byte) (int, error) {
+func (o *interceptedConn) Write(b []byte) (int, error) {
 	for left := b; len(left) > 0; {
 		if o.rest > 0 {
 			n := min(o.rest, len(left))
@@ -93,7 +93,7 @@ func (o *overheard) Write(b []byte) (int, error) {
 	return o.Conn.Write(b)
 }
 
-func (o *overheard) note() {
+func (o *interceptedConn) note() {
 	o.rest = max(0, int(int32(binary.BigEndian.Uint32(o.head)))-(requestHead-4))
 	a := asked{key: int16(binary.BigEndian.Uint16(o.head[4:])), version: int16(binary.BigEndian.Uint16(o.head[6:]))}
 	if key := kmsg.Key(a.key); key == kmsg.Produce || key == kmsg.Metadata || key == kmsg.InitProducerID {
@@ -105,7 +105,7 @@ func (o *overheard) note() {
 }
 
 // Read reads a whole answer before it gives a byte of it.
-func (o *overheard) Read(b []byte) (int, error) {
+func (o *interceptedConn) Read(b []byte) (int, error) {
 	if len(o.answer) == 0 && !o.blind {
 		if err := o.next(); err != nil {
 			return 0, err
@@ -119,7 +119,7 @@ func (o *overheard) Read(b []byte) (int, error) {
 	return o.Conn.Read(b)
 }
 
-func (o *overheard) next() error {
+func (o *interceptedConn) next() error {
 	size := make([]byte, 4)
 	if n, err := io.ReadFull(o.Conn, size); err != nil {
 		o.answer, o.blind = size[:n], true
@@ -146,7 +146,7 @@ func (o *overheard) next() error {
 }
 
 // refusal is the error in an answer after which the client drops records.
-func (o *overheard) refusal(answer []byte) error {
+func (o *interceptedConn) refusal(answer []byte) error {
 	id := int32(binary.BigEndian.Uint32(answer))
 	o.mu.Lock()
 	a, found := o.asked[id]

@@ -28,7 +28,7 @@ func TestAProducerIsToldOfRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cluster := fake.Open(t, append(c.broker, kfake.NumBrokers(2), kfake.SeedTopics(1, "logs"))...).Cluster()
 			told := make(chan error, 100)
-			client, err := Connection{Brokers: cluster.ListenAddrs(), Security: c.ours}.overhearing(func(err error) { told <- err })
+			client, err := Connection{Brokers: cluster.ListenAddrs(), Security: c.ours}.intercepting(func(err error) { told <- err })
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -45,7 +45,7 @@ func settingsOf(k Kind, brokers int) []setting {
 func sizeOf(k Kind) []setting {
 	size := LargestMessage
 	if k == Letters {
-		size = LargestLetter
+		size = LargestDeadLetter
 	}
 	// A batch is a little larger than the record in it.
 	return []setting{{name: "max.message.bytes", value: strconv.Itoa(size + batchOverhead)}}

@@ -21,22 +21,22 @@ type Trait struct {
 	Name    string
 	Is      string // "" if the topic doesn't exist
 	Should  string
-	Verdict Verdict
+	Verdict Comparison
 	Why     string // what goes wrong, where the verdict is Refused
 }
 
-// Verdict is what a difference between what is and what should be comes to.
-type Verdict int
+// Comparison is what a difference between what is and what should be comes to.
+type Comparison int
 
 // The verdicts.
 const (
-	Fine    Verdict = iota
-	Warning         // not what Ensure would make, and nothing is lost by it
-	Refused         // what is in the topic, or meets there, would be lost or mixed up: Ensure returns an error
+	Fine    Comparison = iota
+	Warning            // not what Ensure would make, and nothing is lost by it
+	Refused            // what is in the topic, or meets there, would be lost or mixed up: Ensure returns an error
 )
 
 // String returns the verdict as it stands in messages.
-func (v Verdict) String() string {
+func (v Comparison) String() string {
 	switch v {
 	case Fine:
 		return "fine"
@@ -171,8 +171,8 @@ func judge(want []setting, have map[string]string) []Trait {
 	return traits
 }
 
-// verdict returns what is wrong with topics as errors, and as warnings what only differs.
-func verdict(states []State) (warnings []string, err error) {
+// summarize returns what is wrong with topics as errors, and as warnings what only differs.
+func summarize(states []State) (warnings []string, err error) {
 	var wrong []error
 	for _, s := range states {
 		for _, t := range s.Traits {

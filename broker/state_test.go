@@ -105,7 +105,7 @@ func TestATableOnKafkaThatExpiresIsRefused(t *testing.T) {
 	for _, test := range []struct {
 		policy string
 		others map[string]string
-		want   Verdict
+		want   Comparison
 	}{
 		{"compact", nil, Fine},
 		{"delete", map[string]string{"retention.ms": "604800000", "retention.bytes": "-1"}, Refused},
@@ -130,7 +130,7 @@ func TestTooFewReplicas(t *testing.T) {
 	for _, test := range []struct {
 		partitions []kadm.PartitionDetail
 		brokers    int
-		want       Verdict
+		want       Comparison
 	}{
 		{[]kadm.PartitionDetail{three, three}, 3, Fine},
 		{[]kadm.PartitionDetail{three, three}, 1, Fine}, // two are down

@@ -90,7 +90,7 @@ func (e ensuring) run(ctx context.Context, partitions int32) (int32, []string, e
 	if err != nil {
 		return 0, nil, err
 	}
-	warnings, err := verdict(states)
+	warnings, err := summarize(states)
 	if count != partitions {
 		warnings = append(warnings, otherCount(count, partitions))
 	}
@@ -194,7 +194,7 @@ func (e ensuring) await(ctx context.Context) (kadm.TopicDetails, error) {
 		}
 		waiting := e.leaderless(found, missing)
 		if waiting == "" {
-			if waiting, err = e.unheard(ctx); err != nil {
+			if waiting, err = e.notYetPropagated(ctx); err != nil {
 				return nil, err
 			}
 		}

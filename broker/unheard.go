@@ -13,10 +13,10 @@ import (
 // hearing is how long a broker may take to say which topics it knows.
 const hearing = 2 * time.Second
 
-// unheard names a topic that a broker has not heard of yet, "" if there is none. Brokers learn of a new topic one after
+// notYetPropagated names a topic that a broker has not heard of yet, "" if there is none. Brokers learn of a new topic one after
 // the other, and one that hasn't says that there is no such topic to whatever it is asked about it. A broker that can't
 // be reached is not waited for.
-func (e ensuring) unheard(ctx context.Context) (string, error) {
+func (e ensuring) notYetPropagated(ctx context.Context) (string, error) {
 	request := kmsg.NewPtrMetadataRequest()
 	request.Topics = []kmsg.MetadataRequestTopic{}
 	brokers, err := request.RequestWith(ctx, e.client)

@@ -13,17 +13,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// uptake knows which partitions take what is written to them: brokers that answer may still have no leader for one, or too few
+// writeHealth knows which partitions take what is written to them: brokers that answer may still have no leader for one, or too few
 // replicas in sync. A partition that has acknowledged nothing for as long as Write waits is let alone. What it was sent before is
 // still with the client, which goes on sending it; so that is the probe, and the first answer to it lets everybody in again.
 // Nothing is lost by the others' being refused: in the client they would only stand behind it.
-type uptake struct {
+type writeHealth struct {
 	mu sync.Mutex // guards what follows, and what it points to
-	of map[TopicPartition]*standing
+	of map[TopicPartition]*partitionHealth
 }
 
-// standing is what is known of a partition.
-type standing struct {
+// partitionHealth is what is known of a partition.
+type partitionHealth struct {
 	underWay int       // records that were sent and not answered
 	silent   time.Time // since when nothing has been answered, while there are any
 	failures int       // how many were answered with an error, since one was acknowledged
@@ -37,15 +37,15 @@ type standing struct {
 // none because of what is said would keep it true for ever.
 const saidFor = time.Minute
 
-func newUptake() *uptake { return &uptake{of: map[TopicPartition]*standing{}} }
+func newWriteHealth() *writeHealth { return &writeHealth{of: map[TopicPartition]*partitionHealth{}} }
 
 // enter counts a record that is about to be sent to p. If it returns an error, none is to be sent.
-func (u *uptake) enter(p TopicPartition, now time.Time) error {
+func (u *writeHealth) enter(p TopicPartition, now time.Time) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s, known := u.of[p]
 	if !known {
-		s = &standing{}
+		s = &partitionHealth{}
 		u.of[p] = s
 	}
 	if s.stuck(now) || s.cut != nil {
@@ -60,7 +60,7 @@ func (u *uptake) enter(p TopicPartition, now time.Time) error {
 
 // landed takes the offset that a record of p got. It is an error if there was one before it with that offset: the log was cut,
 // and what is written now may be taken for what was read before. From then on nothing is let in.
-func (u *uptake) landed(p TopicPartition, offset int64) error {
+func (u *writeHealth) landed(p TopicPartition, offset int64) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s := u.of[p]
@@ -72,7 +72,7 @@ func (u *uptake) landed(p TopicPartition, offset int64) error {
 }
 
 // leave takes what became of a record that has entered.
-func (u *uptake) leave(p TopicPartition, err error, now time.Time) {
+func (u *writeHealth) leave(p TopicPartition, err error, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s := u.of[p]
@@ -89,7 +89,7 @@ func (u *uptake) leave(p TopicPartition, err error, now time.Time) {
 }
 
 // waiting says which partitions take nothing, one line each.
-func (u *uptake) waiting(now time.Time) (lines []string) {
+func (u *writeHealth) waiting(now time.Time) (lines []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, p := range slices.SortedFunc(maps.Keys(u.of), TopicPartition.compare) {
@@ -104,12 +104,12 @@ func (p TopicPartition) compare(o TopicPartition) int {
 	return cmp.Or(cmp.Compare(p.Topic, o.Topic), cmp.Compare(p.Partition, o.Partition))
 }
 
-func (s *standing) stuck(now time.Time) bool {
+func (s *partitionHealth) stuck(now time.Time) bool {
 	return s.underWay > 0 && now.Sub(s.silent) >= writePatience
 }
 
 // complaint says what is wrong with the partition, "" if nothing is known to be.
-func (s *standing) complaint(p TopicPartition, now time.Time) string {
+func (s *partitionHealth) complaint(p TopicPartition, now time.Time) string {
 	switch {
 	case s.cut != nil:
 		return s.cut.Error()

@@ -42,7 +42,7 @@ func TestWhatIsKnownOfAPartition(t *testing.T) {
 		"what was not sent is no failure, and is gone": {{0, "in", nil, nothing}, {0, "answer", kgo.ErrClientClosed, nothing}, {9, "in", nil, nothing}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u, p := newUptake(), TopicPartition{"things", 1}
+			u, p := newWriteHealth(), TopicPartition{"things", 1}
 			for _, s := range steps {
 				now := time.Unix(s.at, 0)
 				switch s.does {

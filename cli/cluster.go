@@ -47,7 +47,7 @@ func (c cluster) connect(ctx context.Context) (broker.Connection, error) {
 	if err != nil {
 		return conn, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	id, err := conn.Cluster(ctx)
 	if err == nil && strings.HasPrefix(id, broker.JournalCluster) {

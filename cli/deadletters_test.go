@@ -127,7 +127,7 @@ func TestARedriveOfAllCountsOnce(t *testing.T) {
 	defer unnoted.Close()
 	for _, l := range m.letters() {
 		if l.Offset >= many-engine.MostRedriven && l.Offset < many {
-			_, err := unnoted.Send(t.Context(), engine.Redrive{Letter: l.DeadLetter, ID: processors.RedriveID(l.DeadLetter, 0)})
+			_, err := unnoted.Send(t.Context(), engine.Redrive{DeadLetter: l.DeadLetter, ID: processors.RedriveID(l.DeadLetter, 0)})
 			must(t, err)
 		}
 	}

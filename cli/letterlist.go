@@ -17,8 +17,8 @@ import (
 	"stockflow/views"
 )
 
-// listLetters prints a table, or a JSON object for each letter.
-type listLetters struct {
+// listDeadLetters prints a table, or a JSON object for each letter.
+type listDeadLetters struct {
 	logsAt         `embed:""`
 	Topic          string `help:"Only of this log." placeholder:"LOG"`
 	ReasonContains string `help:"Only if the reason has this in it." placeholder:"TEXT"`
@@ -45,7 +45,7 @@ func (s *since) UnmarshalText(text []byte) error {
 }
 
 // Validate returns what is wrong with the flags.
-func (c listLetters) Validate() error {
+func (c listDeadLetters) Validate() error {
 	if c.Limit < 0 {
 		return fmt.Errorf("--limit: must be 0 or more, is %d", c.Limit)
 	}
@@ -53,9 +53,9 @@ func (c listLetters) Validate() error {
 }
 
 // Run lists the letters.
-func (c listLetters) Run(stdout io.Writer, log *slog.Logger) error {
+func (c listDeadLetters) Run(stdout io.Writer, log *slog.Logger) error {
 	return c.run(log, broker.Reading, func(ctx context.Context, conn broker.Broker) error {
-		letters := views.NewLetters(conn, func(d codecs.DeadLetter) bool {
+		letters := views.NewDeadLetters(conn, func(d codecs.DeadLetter) bool {
 			return d.At >= int64(c.Since) && strings.Contains(d.Reason, c.ReasonContains)
 		})
 		shown, more, err := c.pages(ctx, letters, stdout)
@@ -75,18 +75,18 @@ func (c listLetters) Run(stdout io.Writer, log *slog.Logger) error {
 	})
 }
 
-// pageOfLetters is how many are asked for at once.
-const pageOfLetters = 200
+// pageOfDeadLetters is how many are asked for at once.
+const pageOfDeadLetters = 200
 
 // pages prints the letters page by page, so that it holds one of them only.
-func (c listLetters) pages(ctx context.Context, letters *views.Letters, stdout io.Writer) (shown int, more bool, err error) {
-	var before *views.LetterPlace
+func (c listDeadLetters) pages(ctx context.Context, letters *views.DeadLetters, stdout io.Writer) (shown int, more bool, err error) {
+	var before *views.DeadLetterPlace
 	for more = true; more && (c.Limit == 0 || shown < c.Limit); {
-		limit := pageOfLetters
+		limit := pageOfDeadLetters
 		if c.Limit > 0 {
 			limit = min(limit, c.Limit-shown)
 		}
-		var page []views.Letter
+		var page []views.DeadLetter
 		if page, more, err = letters.Page(ctx, c.Topic, before, limit); err != nil || len(page) == 0 {
 			return shown, more, err
 		}
@@ -100,11 +100,11 @@ func (c listLetters) pages(ctx context.Context, letters *views.Letters, stdout i
 	return shown, more, nil
 }
 
-func (c listLetters) print(stdout io.Writer, page []views.Letter, first bool) error {
+func (c listDeadLetters) print(stdout io.Writer, page []views.DeadLetter, first bool) error {
 	if c.JSON {
 		lines := json.NewEncoder(stdout)
 		for _, l := range page {
-			if err := lines.Encode(api.ShowLetter(l)); err != nil {
+			if err := lines.Encode(api.ShowDeadLetter(l)); err != nil {
 				return err
 			}
 		}
@@ -127,7 +127,7 @@ func printable(text string) string {
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 
-func whenOf(l views.Letter) string {
+func whenOf(l views.DeadLetter) string {
 	return time.UnixMilli(l.At).UTC().Format("2006-01-02T15:04:05.000Z")
 }
 

@@ -18,8 +18,8 @@ import (
 	"stockflow/views"
 )
 
-// showLetter prints a letter with its headers and its value.
-type showLetter struct {
+// showDeadLetter prints a letter with its headers and its value.
+type showDeadLetter struct {
 	logsAt `embed:""`
 	ID     string `arg:"" help:"The letter, as list has it: TOPIC/PARTITION/OFFSET."`
 	JSON   bool   `help:"As a JSON object; bytes that are no text are in base64." name:"json" xor:"form"`
@@ -27,29 +27,29 @@ type showLetter struct {
 }
 
 // Run prints the letter.
-func (c showLetter) Run(stdout io.Writer, log *slog.Logger) error {
-	id, err := views.ParseLetterID(c.ID)
+func (c showDeadLetter) Run(stdout io.Writer, log *slog.Logger) error {
+	id, err := views.ParseDeadLetterID(c.ID)
 	if err != nil {
 		return err
 	}
 	return c.run(log, broker.Reading, func(ctx context.Context, conn broker.Broker) error {
 		found := false
-		err := views.NewLetters(conn, nil).Walk(ctx, func(other views.LetterID, _ int) bool { return other == id }, func(l views.Letter) error {
+		err := views.NewDeadLetters(conn, nil).Walk(ctx, func(other views.DeadLetterID, _ int) bool { return other == id }, func(l views.DeadLetter) error {
 			found = true
 			return c.print(stdout, l)
 		})
 		if err == nil && !found {
-			err = noLetter(id)
+			err = noDeadLetter(id)
 		}
 		return err
 	})
 }
 
-func noLetter(id views.LetterID) error {
+func noDeadLetter(id views.DeadLetterID) error {
 	return fmt.Errorf("there is no dead letter %s", printable(id.String()))
 }
 
-func (c showLetter) print(stdout io.Writer, l views.Letter) error {
+func (c showDeadLetter) print(stdout io.Writer, l views.DeadLetter) error {
 	switch {
 	case c.Raw && l.NoValue:
 		return errors.New("the message has no value")
@@ -62,7 +62,7 @@ func (c showLetter) print(stdout io.Writer, l views.Letter) error {
 	case c.JSON:
 		lines := json.NewEncoder(stdout)
 		lines.SetIndent("", "  ")
-		return lines.Encode(api.ShowWholeLetter(l))
+		return lines.Encode(api.ShowWholeDeadLetter(l))
 	}
 	redriven := "never"
 	if l.Redriven > 0 {
@@ -85,7 +85,7 @@ func (c showLetter) print(stdout io.Writer, l views.Letter) error {
 const shownBytes = 4 << 10
 
 // valueOf shows a value as JSON if it is a message of its log, else as text if it is one, else as bytes.
-func valueOf(l views.Letter) string {
+func valueOf(l views.DeadLetter) string {
 	if l.NoValue {
 		return "none"
 	}
@@ -111,7 +111,7 @@ func valueOf(l views.Letter) string {
 }
 
 // sizeOf says how large the value is, and what there is of it.
-func sizeOf(l views.Letter) string {
+func sizeOf(l views.DeadLetter) string {
 	c := l.Cut
 	if c == nil {
 		return fmt.Sprintf("%d bytes", len(l.Value))
@@ -124,7 +124,7 @@ func sizeOf(l views.Letter) string {
 }
 
 // skippedOf says when it was asked for that the message be skipped.
-func skippedOf(l views.Letter) string {
+func skippedOf(l views.DeadLetter) string {
 	if l.Skip == nil {
 		return "no"
 	}

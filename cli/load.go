@@ -67,7 +67,7 @@ func (l Load) Run(stdout io.Writer, k *kong.Kong) error {
 		return withCode{2, fmt.Errorf("%w\nloaded up to line %d; the same command goes on from there", err, summary.Line)}
 	case err != nil:
 		return withCode{2, err}
-	case !summary.AllTaken():
+	case !summary.AllAccepted():
 		return withCode{1, errors.New(summary.LeftOut())}
 	}
 	return nil

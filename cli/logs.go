@@ -127,7 +127,7 @@ func durableIn(ctx context.Context, data string) (journal.Position, error) {
 	if url == "" {
 		return 0, fmt.Errorf("%s is being opened or closed: try again in a moment", data)
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	return serving{url: url}.durable(ctx)
 }
@@ -153,12 +153,12 @@ func (s serving) durable(ctx context.Context) (journal.Position, error) {
 func partitionsOf(ctx context.Context, b broker.Broker) (int32, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	found, err := b.Topics(ctx, engine.Letters)
+	found, err := b.Topics(ctx, engine.DeadLetters)
 	if err != nil {
 		return 0, err
 	}
-	if found[engine.Letters].Partitions == 0 {
-		return 0, fmt.Errorf("topic %s doesn't exist", engine.Letters)
+	if found[engine.DeadLetters].Partitions == 0 {
+		return 0, fmt.Errorf("topic %s doesn't exist", engine.DeadLetters)
 	}
-	return found[engine.Letters].Partitions, nil
+	return found[engine.DeadLetters].Partitions, nil
 }

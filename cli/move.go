@@ -91,13 +91,13 @@ func (c moveJournal) prepare(ctx context.Context, j *journal.Journal, log *slog.
 	if err := broker.CheckAccess(ctx, conn, broker.Moving, topics(), j.Groups()...); err != nil { // of topics that exist
 		return nil, err
 	}
-	realm, err := realmOf(ctx, broker.NewLocal(j))
+	realm, err := deploymentOf(ctx, broker.NewLocal(j))
 	if err != nil {
 		return nil, err
 	}
 	data, err := filepath.Abs(c.Data)
 	return &move.Move{
-		From: j, Dir: data, Realm: realm, Topics: topics(), To: conn, Log: log, Left: left,
+		From: j, Dir: data, DeploymentID: realm, Topics: topics(), To: conn, Log: log, Left: left,
 		Leave: func() error {
 			return markMoved(files.OS(), c.Data, movedNote{To: c.To, Cluster: id, At: time.Now().UTC()})
 		},
@@ -120,9 +120,9 @@ func (c moveJournal) write(stdout io.Writer, r *move.Report, took time.Duration)
 	return err
 }
 
-// realmOf is what tokens are sealed with on these logs.
-func realmOf(ctx context.Context, b broker.Broker) ([]byte, error) {
-	realm, err := broker.Realm(ctx, b, topics())
+// deploymentOf is what tokens are sealed with on these logs.
+func deploymentOf(ctx context.Context, b broker.Broker) ([]byte, error) {
+	realm, err := broker.DeploymentID(ctx, b, topics())
 	if local, is := b.(broker.Local); is && err == nil { // whose topics a copy that was restored has too
 		realm = append(realm, local.Journal().Deployment()...)
 	}

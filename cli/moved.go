@@ -89,7 +89,7 @@ func (s *Server) openMoved(ctx context.Context) error {
 	}
 	state, moved, err := checkMove(ctx, *s.kafka)
 	if err == nil && moved {
-		s.deployment, s.former = state.Deployment, state.Realm
+		s.deployment, s.former = state.Deployment, state.DeploymentID
 	}
 	return err
 }

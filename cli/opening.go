@@ -58,15 +58,15 @@ func (s *Server) openKafka(ctx context.Context) error {
 }
 
 const (
-	// leavingPatience is how long a process that was killed may take to be gone.
-	leavingPatience = 15 * time.Second
-	leavingAgain    = 20 * time.Millisecond
+	// leavingTimeout is how long a process that was killed may take to be gone.
+	leavingTimeout = 15 * time.Second
+	leavingAgain   = 20 * time.Millisecond
 )
 
 // afterLeaving does something that may fail because the process that has the data directory is not quite gone: it tries again
 // for as long as that one is ending.
 func afterLeaving(ctx context.Context, data string, do func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, leavingPatience)
+	ctx, cancel := context.WithTimeout(ctx, leavingTimeout)
 	defer cancel()
 	for {
 		leaving := broker.Leaving(data) // before it is tried, or it may be gone in between
@@ -149,7 +149,7 @@ func topics() []broker.Topic {
 		{Name: processors.InventoryTable, Kind: broker.Table},
 		{Name: processors.ShipmentTable, Kind: broker.Table},
 		{Name: processors.NotificationTable, Kind: broker.Table},
-		{Name: engine.Letters, Kind: broker.Letters},
+		{Name: engine.DeadLetters, Kind: broker.Letters},
 	}
 }
 
@@ -186,7 +186,7 @@ func (s *Server) openTopics(ctx context.Context) error {
 	if err := broker.Remember(ctx, s.outside, s.files(), file, topics()); err != nil {
 		return err
 	}
-	if s.realm, err = realmOf(ctx, s.outside); err != nil {
+	if s.deploymentID, err = deploymentOf(ctx, s.outside); err != nil {
 		return err
 	}
 	s.start("topics", func(ctx context.Context) error { return s.keepRemembering(ctx, file) })

@@ -47,7 +47,7 @@ func (m *mill) write(records ...*kgo.Record) {
 // awaitLetters returns when the dead letters have so many records.
 func (m *mill) awaitLetters(n int64) {
 	m.t.Helper()
-	untilLogged(m.t, m.server.Broker(), engine.Letters, n)
+	untilLogged(m.t, m.server.Broker(), engine.DeadLetters, n)
 }
 
 // until returns when the row of a key is as wanted.
@@ -73,10 +73,10 @@ func until[S any](m *mill, table *views.Table[S], key string, wanted func(S) boo
 }
 
 // letters returns all dead letters as they are listed, with their values, in the order of their list.
-func (m *mill) letters() (all []views.Letter) {
+func (m *mill) letters() (all []views.DeadLetter) {
 	m.t.Helper()
-	everyone := func(views.LetterID, int) bool { return true }
-	err := views.NewLetters(m.server.Broker(), nil).Walk(m.t.Context(), everyone, func(l views.Letter) error {
+	everyone := func(views.DeadLetterID, int) bool { return true }
+	err := views.NewDeadLetters(m.server.Broker(), nil).Walk(m.t.Context(), everyone, func(l views.DeadLetter) error {
 		all = append(all, l)
 		return nil
 	})
@@ -87,9 +87,9 @@ func (m *mill) letters() (all []views.Letter) {
 }
 
 // compare expects exactly one letter for each record, the same to the byte.
-func (m *mill) compare(poisons []poison, letters []views.Letter) {
+func (m *mill) compare(poisons []poison, letters []views.DeadLetter) {
 	m.t.Helper()
-	byPlace := map[views.LetterID]views.Letter{}
+	byPlace := map[views.DeadLetterID]views.DeadLetter{}
 	for _, l := range letters {
 		byPlace[l.ID()] = l
 	}
@@ -97,7 +97,7 @@ func (m *mill) compare(poisons []poison, letters []views.Letter) {
 		m.t.Errorf("%d letters of %d messages are listed, expected %d", len(letters), len(byPlace), len(poisons))
 	}
 	for _, p := range poisons {
-		id := views.LetterID{Topic: p.Topic, Partition: p.Partition, Offset: p.Offset}
+		id := views.DeadLetterID{Topic: p.Topic, Partition: p.Partition, Offset: p.Offset}
 		l, listed := byPlace[id]
 		if !listed {
 			m.t.Fatalf("%s is no letter: %s", p.what, id)

@@ -20,8 +20,8 @@ import (
 	"stockflow/views"
 )
 
-// redriveLetters sends letters again.
-type redriveLetters struct {
+// redriveDeadLetters sends letters again.
+type redriveDeadLetters struct {
 	logsAt  `embed:""`
 	IDs     []string `arg:"" optional:"" name:"id" help:"The letters, as list has them: TOPIC/PARTITION/OFFSET."`
 	All     bool     `help:"All that were never sent again, but for those that would become dead letters again."`
@@ -36,7 +36,7 @@ type redriveLetters struct {
 }
 
 // Help is what --help says below the flags.
-func (redriveLetters) Help() string {
+func (redriveDeadLetters) Help() string {
 	return `The message goes to the log it came from, with the key and the headers it had, and with a header "redrive".
 What has the same id in that header counts once, however often it is sent: a letter, its repeats, and the letters that
 came of redriving it.
@@ -52,7 +52,7 @@ On a terminal it asks before it sends anything. Without one, --all needs --yes.`
 const largestRepair = broker.LargestMessage
 
 // Validate returns what is wrong with the flags.
-func (c redriveLetters) Validate() error {
+func (c redriveDeadLetters) Validate() error {
 	switch {
 	case c.All == (len(c.IDs) > 0):
 		return errors.New("name the letters, or give --all")
@@ -71,7 +71,7 @@ func (c redriveLetters) Validate() error {
 }
 
 // Run chooses the letters, asks, and sends them: over HTTP if a Stockflow runs on the directory.
-func (c redriveLetters) Run(stdout io.Writer, log *slog.Logger) error {
+func (c redriveDeadLetters) Run(stdout io.Writer, log *slog.Logger) error {
 	wanted, err := c.wanted()
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (c redriveLetters) Run(stdout io.Writer, log *slog.Logger) error {
 	}
 	options := deadletters.Options{Again: c.Again, Value: repaired, Force: c.Force}
 	return c.run(log, access, func(ctx context.Context, conn broker.Broker) error {
-		r := &redriving{redriveLetters: c, options: options, letters: views.NewLetters(conn, nil), out: stdout, chosen: map[views.LetterID]int{}}
+		r := &redriving{redriveDeadLetters: c, options: options, letters: views.NewDeadLetters(conn, nil), out: stdout, chosen: map[views.DeadLetterID]int{}}
 		if err := r.choose(ctx, wanted); err != nil {
 			return err
 		}
@@ -109,13 +109,13 @@ func (c redriveLetters) Run(stdout io.Writer, log *slog.Logger) error {
 }
 
 // wanted returns the letters that were named, nil for all.
-func (c redriveLetters) wanted() (map[views.LetterID]bool, error) {
+func (c redriveDeadLetters) wanted() (map[views.DeadLetterID]bool, error) {
 	if c.All {
 		return nil, nil
 	}
-	wanted := map[views.LetterID]bool{}
+	wanted := map[views.DeadLetterID]bool{}
 	for _, text := range c.IDs {
-		id, err := views.ParseLetterID(text)
+		id, err := views.ParseDeadLetterID(text)
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +125,7 @@ func (c redriveLetters) wanted() (map[views.LetterID]bool, error) {
 }
 
 // repaired returns the value that is to be sent in place of the letter's, nil for the letter's own.
-func (c redriveLetters) repaired() ([]byte, error) {
+func (c redriveDeadLetters) repaired() ([]byte, error) {
 	if c.Value == "" {
 		if c.SetJSON == "" {
 			return nil, nil
@@ -150,7 +150,7 @@ func (c redriveLetters) repaired() ([]byte, error) {
 }
 
 // confirm asks whether to go on, on a terminal.
-func (c redriveLetters) confirm(stdout io.Writer, letters, machines int) error {
+func (c redriveDeadLetters) confirm(stdout io.Writer, letters, machines int) error {
 	if c.Yes {
 		return nil
 	}
@@ -205,26 +205,26 @@ func counted(n int, what string) string {
 
 // redriving is one run of the command.
 type redriving struct {
-	redriveLetters
+	redriveDeadLetters
 	options  deadletters.Options
-	letters  *views.Letters
+	letters  *views.DeadLetters
 	out      io.Writer
-	chosen   map[views.LetterID]int // to how often each was sent again when it was chosen
+	chosen   map[views.DeadLetterID]int // to how often each was sent again when it was chosen
 	leftOut  int
 	hopeless int // of those, that a machine would not take
 	machines int // of the chosen, that only machines send
 }
 
 // choose finds the letters and looks at each: at what was sent before, and at what would only become a letter again.
-func (r *redriving) choose(ctx context.Context, wanted map[views.LetterID]bool) error {
+func (r *redriving) choose(ctx context.Context, wanted map[views.DeadLetterID]bool) error {
 	missing := maps.Clone(wanted)
-	pick := func(id views.LetterID, redriven int) bool {
+	pick := func(id views.DeadLetterID, redriven int) bool {
 		if r.All {
 			return redriven == 0 && (r.Topic == "" || id.Topic == r.Topic)
 		}
 		return wanted[id]
 	}
-	err := r.letters.Walk(ctx, pick, func(l views.Letter) error {
+	err := r.letters.Walk(ctx, pick, func(l views.DeadLetter) error {
 		delete(missing, l.ID())
 		r.judge(l)
 		return nil
@@ -233,13 +233,13 @@ func (r *redriving) choose(ctx context.Context, wanted map[views.LetterID]bool) 
 		return err
 	}
 	for id := range missing {
-		return fmt.Errorf("nothing was sent: %w", noLetter(id))
+		return fmt.Errorf("nothing was sent: %w", noDeadLetter(id))
 	}
 	return nil
 }
 
 // judge chooses a letter, or says why not.
-func (r *redriving) judge(l views.Letter) {
+func (r *redriving) judge(l views.DeadLetter) {
 	machine, err := r.options.Judge(l)
 	var refusal *deadletters.Refusal
 	switch {
@@ -256,14 +256,14 @@ func (r *redriving) judge(l views.Letter) {
 	}
 }
 
-func (r *redriving) leaveOut(id views.LetterID, why string) {
+func (r *redriving) leaveOut(id views.DeadLetterID, why string) {
 	r.leftOut++
 	fmt.Fprintf(r.out, "%s is left out: %s\n", printable(id.String()), printable(why))
 }
 
 // redriver sends letters that were chosen, as deadletters.Redriver does.
 type redriver interface {
-	Send(ctx context.Context, letters []views.Letter, o deadletters.Options) ([]deadletters.Sent, error)
+	Send(ctx context.Context, letters []views.DeadLetter, o deadletters.Options) ([]deadletters.Sent, error)
 }
 
 // sendTo sends the chosen letters to the logs themselves.
@@ -291,20 +291,20 @@ const batchBytes = 4 << 20
 // send sends the chosen letters, some at a time.
 func (r *redriving) send(ctx context.Context, to redriver) error {
 	total, size := 0, 0
-	var batch []views.Letter
+	var batch []views.DeadLetter
 	flush := func() error {
 		sent, err := to.Send(ctx, batch, r.options)
 		for _, s := range sent {
-			fmt.Fprintf(r.out, "%s was sent again\n", printable(s.Letter.ID().String()))
+			fmt.Fprintf(r.out, "%s was sent again\n", printable(s.DeadLetter.ID().String()))
 		}
 		total, size, batch = total+len(sent), 0, nil
 		return err
 	}
-	pick := func(id views.LetterID, redriven int) bool {
+	pick := func(id views.DeadLetterID, redriven int) bool {
 		before, chosen := r.chosen[id]
 		return chosen && redriven == before // or somebody else has sent it meanwhile
 	}
-	err := r.letters.Walk(ctx, pick, func(l views.Letter) error {
+	err := r.letters.Walk(ctx, pick, func(l views.DeadLetter) error {
 		batch = append(batch, l)
 		if size += l.Size; len(batch) == engine.MostRedriven || size >= batchBytes {
 			return flush()

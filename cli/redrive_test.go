@@ -52,8 +52,8 @@ func TestARunningStockflowSendsLetters(t *testing.T) {
 				_, _ = io.WriteString(w, text)
 			}))
 			defer server.Close()
-			l := views.Letter{DeadLetter: codecs.DeadLetter{Topic: processors.OrderEvents, Partition: 3, Offset: 7}}
-			sent, err := servedRedriver{serving{server.URL}}.Send(t.Context(), []views.Letter{l}, deadletters.Options{Again: 2, Value: []byte("x"), Force: true})
+			l := views.DeadLetter{DeadLetter: codecs.DeadLetter{Topic: processors.OrderEvents, Partition: 3, Offset: 7}}
+			sent, err := servedRedriver{serving{server.URL}}.Send(t.Context(), []views.DeadLetter{l}, deadletters.Options{Again: 2, Value: []byte("x"), Force: true})
 			if len(sent) != c.sent || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) || int(asked.Load()) != len(c.answers) {
 				t.Errorf("sent were %+v, %v, after %d questions", sent, err, asked.Load())
 			}
@@ -78,7 +78,7 @@ func TestLettersAreSentAgainOnKafka(t *testing.T) {
 	defer w.Close()
 	for offset := range int64(3) {
 		d := codecs.DeadLetter{Topic: processors.OrderEvents, Offset: offset, Key: []byte("o-1"), Value: []byte(twoLamps), Reason: "why"}
-		if err := w.Write(t.Context(), &kgo.Record{Topic: engine.Letters, Key: d.Key, Value: codecs.EncodeDeadLetter(d)}); err != nil {
+		if err := w.Write(t.Context(), &kgo.Record{Topic: engine.DeadLetters, Key: d.Key, Value: codecs.EncodeDeadLetter(d)}); err != nil {
 			t.Fatal(err)
 		}
 	}

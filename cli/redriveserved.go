@@ -17,7 +17,7 @@ import (
 type servedRedriver struct{ serving }
 
 // Send implements redriver.
-func (s servedRedriver) Send(ctx context.Context, letters []views.Letter, o deadletters.Options) (sent []deadletters.Sent, err error) {
+func (s servedRedriver) Send(ctx context.Context, letters []views.DeadLetter, o deadletters.Options) (sent []deadletters.Sent, err error) {
 	body, err := json.Marshal(api.RedriveRequest{Again: o.Again, Value: o.Value, Force: o.Force})
 	if err != nil {
 		return nil, fmt.Errorf("writing what is asked for: %w", err)
@@ -35,8 +35,8 @@ func (s servedRedriver) Send(ctx context.Context, letters []views.Letter, o dead
 }
 
 // sendOne reports whether it was this letter's sender: somebody else may have sent it since it was chosen.
-func (s servedRedriver) sendOne(ctx context.Context, l views.Letter, body []byte) (sent deadletters.Sent, done bool, err error) {
-	sent.Letter = l
+func (s servedRedriver) sendOne(ctx context.Context, l views.DeadLetter, body []byte) (sent deadletters.Sent, done bool, err error) {
+	sent.DeadLetter = l
 	path := "/v1/dead-letters/" + url.PathEscape(l.ID().String()) + "/redrive"
 	status, text, tries, err := s.insistOn(ctx, http.MethodPost, path, body)
 	if err != nil {

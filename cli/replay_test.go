@@ -28,7 +28,7 @@ func TestTablesThatContradictEachOtherAreFound(t *testing.T) {
 	dir := t.TempDir()
 	traded(t, dir)
 	m := newMill(t, dir)
-	_, value := codecs.EncodeInventoryEvent(inventory.Release{OrderID: "o-0", Takes: []inventory.Take{{Location: "main", Quantity: 1}}})
+	_, value := codecs.EncodeInventoryEvent(inventory.Release{OrderID: "o-0", Allocations: []inventory.Allocation{{Location: "main", Quantity: 1}}})
 	m.write(&kgo.Record{Topic: processors.InventoryEvents, Key: []byte("sku-5"), Value: value,
 		Headers: []kgo.RecordHeader{{Key: codecs.HeaderOrigin, Value: codecs.EncodeOrigin(codecs.Origin{Log: processors.OrderEvents, Partition: 1, Index: 9})}}})
 	m.write(receipt("sku-5", 1))

@@ -32,7 +32,7 @@ func TestLostOffsetsAreFoundAgain(t *testing.T) {
 	if n := now[processors.InventoryEvents] - sent[processors.InventoryEvents]; n != 1 {
 		t.Errorf("%d messages were sent to the stock for one line of an order", n)
 	}
-	if now[engine.Letters] != sent[engine.Letters] {
+	if now[engine.DeadLetters] != sent[engine.DeadLetters] {
 		t.Error("dead letters were sent again")
 	}
 }
@@ -80,7 +80,7 @@ func TestAnOffsetThatTheLogDoesNotHave(t *testing.T) {
 func TestLostDeadLettersAreNotMended(t *testing.T) {
 	t.Parallel()
 	p := tradedOnKafka(t)
-	p.deleted(t, engine.Letters)
+	p.deleted(t, engine.DeadLetters)
 	_, _, err := p.conn().Ensure(t.Context(), topics(), 8)
 	must(t, err)
 	told(t, 1, []string{"topic dead-letters was deleted and made again"}, p.replay()...)

@@ -28,19 +28,19 @@ import (
 
 // Server is a running Stockflow.
 type Server struct {
-	serve      Serve
-	log        *slog.Logger
-	registry   *prometheus.Registry
-	journal    *journal.Journal   // nil with brokers
-	kafka      *broker.Connection // nil with the journal
-	outside    broker.Broker      // the logs and tables as all but the processors see them
-	inside     broker.Broker      // as the processors do
-	kafkaNote  string             // where Kafka's protocol is spoken, for people; "" if nowhere
-	partitions int32
-	deployment string // "" for one that was on Kafka from the beginning
-	realm      []byte
-	former     []byte // the realm before the logs were moved, nil if they never were
-	groups     []*engine.Group
+	serve        Serve
+	log          *slog.Logger
+	registry     *prometheus.Registry
+	journal      *journal.Journal   // nil with brokers
+	kafka        *broker.Connection // nil with the journal
+	outside      broker.Broker      // the logs and tables as all but the processors see them
+	inside       broker.Broker      // as the processors do
+	kafkaNote    string             // where Kafka's protocol is spoken, for people; "" if nowhere
+	partitions   int32
+	deployment   string // "" for one that was on Kafka from the beginning
+	deploymentID []byte
+	former       []byte // the realm before the logs were moved, nil if they never were
+	groups       []*engine.Group
 
 	notifications *engine.Group // one of groups, nil if there is none
 	writer        *mail.Writer
@@ -258,11 +258,11 @@ func (s *Server) Stop() error {
 	return errors.Join(errs...)
 }
 
-// patience is how long the brokers may take to answer at the start.
-const patience = 15 * time.Second
+// stopTimeout is how long the brokers may take to answer at the start.
+const stopTimeout = 15 * time.Second
 
-// httpPatience is how long a stop waits for the requests that run.
-const httpPatience = 15 * time.Second
+// httpTimeout is how long a stop waits for the requests that run.
+const httpTimeout = 15 * time.Second
 
 // startHTTP answers requests, from here on with what the tables have.
 func (s *Server) startHTTP(context.Context) error {
@@ -273,9 +273,9 @@ func (s *Server) startHTTP(context.Context) error {
 	s.emitter = emitter
 	s.parts = append(s.parts, part{"emitter", func() error { emitter.Close(); return nil }})
 	s.api, err = api.New(api.Config{
-		Tables: s.tables, History: s.history, Emitter: emitter, Redriver: deadletters.NewRedriver(s.tables.Letters, emitter.Redriver()),
-		Skipper: deadletters.NewSkipper(s.outside, s.tables.Letters, emitter.Redriver()),
-		System:  s.system, Realm: s.realm, Former: s.former, Ready: s.Waiting, Registry: s.registry, Log: s.log,
+		Tables: s.tables, History: s.history, Emitter: emitter, Redriver: deadletters.NewRedriver(s.tables.DeadLetters, emitter.Redriver()),
+		Skipper: deadletters.NewSkipper(s.outside, s.tables.DeadLetters, emitter.Redriver()),
+		System:  s.system, DeploymentID: s.deploymentID, Former: s.former, Ready: s.Waiting, Registry: s.registry, Log: s.log,
 		Pressure: s.serve.pressure(),
 	})
 	if err != nil {
@@ -295,7 +295,7 @@ func (s *Server) startHTTP(context.Context) error {
 		served <- err
 	}()
 	s.parts = append(s.parts, part{"http", func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), httpPatience)
+		ctx, cancel := context.WithTimeout(context.Background(), httpTimeout)
 		defer cancel()
 		return errors.Join(s.api.Shutdown(ctx), <-served)
 	}})

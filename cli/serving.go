@@ -138,8 +138,8 @@ func keyOf(item []byte, name string) (key string, version int64, err error) {
 }
 
 const (
-	// askPatience is how long one answer may take.
-	askPatience = 30 * time.Second
+	// askTimeout is how long one answer may take.
+	askTimeout = 30 * time.Second
 	// mostAsked is how often something is asked for that is answered with "not now".
 	mostAsked = 20
 )
@@ -173,7 +173,7 @@ func (s serving) ask(ctx context.Context, path string) (status int, body []byte,
 
 // once asks once. wait is when to ask again, if it makes sense.
 func (s serving) once(ctx context.Context, method, path string, sent []byte) (status int, body []byte, wait time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, s.url+path, bytes.NewReader(sent))
 	if err != nil {

@@ -33,8 +33,8 @@ type skipMessage struct {
 	patience time.Duration // 0 is skipPatience
 }
 
-// skipPatience is how long the command waits for whoever owns the partition on Kafka.
-const skipPatience = 10 * time.Second
+// skipTimeout is how long the command waits for whoever owns the partition on Kafka.
+const skipTimeout = 10 * time.Second
 
 // Help is what --help says below the flags.
 func (skipMessage) Help() string {
@@ -49,7 +49,7 @@ It is done by the Stockflow that owns the partition: at once, or when it starts.
 
 // Run asks, and has the message skipped: over HTTP if a Stockflow runs on the directory or is named.
 func (c skipMessage) Run(stdout io.Writer, log *slog.Logger) (err error) {
-	id := views.LetterID{Topic: c.Log, Partition: c.Partition, Offset: c.Offset}
+	id := views.DeadLetterID{Topic: c.Log, Partition: c.Partition, Offset: c.Offset}
 	if err := c.confirm(stdout, id); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (c skipMessage) Run(stdout io.Writer, log *slog.Logger) (err error) {
 	return c.run(log, broker.Writing, func(ctx context.Context, conn broker.Broker) error { return c.request(ctx, conn, id, stdout) })
 }
 
-func (c skipMessage) confirm(stdout io.Writer, id views.LetterID) error {
+func (c skipMessage) confirm(stdout io.Writer, id views.DeadLetterID) error {
 	in := cmp.Or(c.terminal, os.Stdin)
 	if c.Yes || !isTerminal(in) {
 		return nil
@@ -74,19 +74,19 @@ func (c skipMessage) confirm(stdout io.Writer, id views.LetterID) error {
 }
 
 // request writes the request itself, and waits for the owner where there may be one.
-func (c skipMessage) request(ctx context.Context, conn broker.Broker, id views.LetterID, stdout io.Writer) error {
+func (c skipMessage) request(ctx context.Context, conn broker.Broker, id views.DeadLetterID, stdout io.Writer) error {
 	writing, err := redriverOn(ctx, conn)
 	if err != nil {
 		return err
 	}
 	defer writing.Close()
-	skipper := deadletters.NewSkipper(conn, views.NewLetters(conn, nil), writing)
+	skipper := deadletters.NewSkipper(conn, views.NewDeadLetters(conn, nil), writing)
 	done, err := skipper.Request(ctx, id)
 	if err != nil {
 		return fmt.Errorf("nothing was skipped: %w", err)
 	}
 	if done == nil && len(c.Brokers) > 0 {
-		ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.patience, skipPatience))
+		ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.patience, skipTimeout))
 		defer cancel()
 		if done, err = skipper.Await(ctx, id); err != nil {
 			return err
@@ -96,7 +96,7 @@ func (c skipMessage) request(ctx context.Context, conn broker.Broker, id views.L
 	return nil
 }
 
-func saySkipped(out io.Writer, id views.LetterID, done bool) {
+func saySkipped(out io.Writer, id views.DeadLetterID, done bool) {
 	if done {
 		fmt.Fprintf(out, "%s is skipped\n", printable(id.String()))
 		return
@@ -105,7 +105,7 @@ func saySkipped(out io.Writer, id views.LetterID, done bool) {
 }
 
 // skip has a running Stockflow skip a message.
-func (s serving) skip(ctx context.Context, id views.LetterID, out io.Writer) error {
+func (s serving) skip(ctx context.Context, id views.DeadLetterID, out io.Writer) error {
 	path := fmt.Sprintf("/v1/logs/%s/%d/skip", id.Topic, id.Partition)
 	status, text, _, err := s.insistOn(ctx, http.MethodPost, path, fmt.Appendf(nil, `{"offset":%d}`, id.Offset))
 	if err != nil {

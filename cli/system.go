@@ -12,12 +12,12 @@ import (
 	"stockflow/replay"
 )
 
-// systemPatience is how long brokers may take to say how things are. What they haven't said by then is left out.
-const systemPatience = time.Second
+// systemTimeout is how long brokers may take to say how things are. What they haven't said by then is left out.
+const systemTimeout = time.Second
 
 // system says what there is to say of the whole. With a journal it waits for nobody.
 func (s *Server) system(ctx context.Context) api.System {
-	ctx, cancel := context.WithTimeout(ctx, systemPatience)
+	ctx, cancel := context.WithTimeout(ctx, systemTimeout)
 	defer cancel()
 	about := api.System{Version: builtFrom(), Deployment: s.deployment, Partitions: s.partitions, Disk: s.disk()}
 	var asked sync.WaitGroup

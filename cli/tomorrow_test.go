@@ -131,7 +131,7 @@ func tomorrowOn(t *testing.T, b broker.Local, dir, heldSKU, heldOrder, after str
 // newer returns a machine that knows one more number of rules.
 func newer[S any](m engine.Machine[S]) engine.Machine[S] {
 	known := m.Decode
-	m.Rules++
+	m.RulesVersion++
 	m.Decode = func(value []byte) (codecs.Decoded, error) {
 		return known(bytes.Replace(value, []byte(`"rules":2,`), nil, 1))
 	}

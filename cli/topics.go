@@ -80,7 +80,7 @@ type inspected struct {
 func (c inspectTopics) Run(stdout io.Writer, log *slog.Logger) error {
 	var found inspected
 	err := c.run(log, broker.Looking, func(ctx context.Context, b broker.Broker) (err error) {
-		ctx, cancel := context.WithTimeout(ctx, patience)
+		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 		defer cancel()
 		if local, is := b.(broker.Local); is {
 			found.journal = inspectJournal(c.Data, local.Journal())
@@ -100,7 +100,7 @@ func (c inspectTopics) Run(stdout io.Writer, log *slog.Logger) error {
 	return nil
 }
 
-func count(states []broker.State, v broker.Verdict) (n int) {
+func count(states []broker.State, v broker.Comparison) (n int) {
 	for _, s := range states {
 		for _, t := range s.Traits {
 			if t.Verdict == v {

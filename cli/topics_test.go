@@ -31,7 +31,7 @@ func TestTopicsBeforeAndAfterTheFirstStart(t *testing.T) {
 
 	alter(t, conn, processors.OrderEvents, "retention.ms", "1000")
 	alter(t, conn, processors.OrderTable, "cleanup.policy", "delete")
-	alter(t, conn, engine.Letters, "retention.ms", "1000")
+	alter(t, conn, engine.DeadLetters, "retention.ms", "1000")
 	told(t, 1, []string{"REFUSED: what is old would be deleted", "2 settings refused, 1 warnings", "serve refuses to start"}, ask...)
 	var all struct {
 		Topics []struct {

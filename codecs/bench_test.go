@@ -92,7 +92,7 @@ func benchRow(n int) order.State {
 	s.Lines = nil
 	for i := range n {
 		s.Lines = append(s.Lines, order.Line{SKU: fmt.Sprintf("%05dA", 20_000+i), Quantity: 12, Status: order.LineReserved,
-			Takes: []inventory.Take{{Location: "main", Quantity: 12}}})
+			Allocations: []inventory.Allocation{{Location: "main", Quantity: 12}}})
 	}
 	return s
 }

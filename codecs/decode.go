@@ -12,9 +12,9 @@ import (
 	"stockflow/codecs/internal/wire"
 )
 
-// Rules is the highest number of rules that is known here, and the one that events are written under.
+// RulesVersion is the highest number of rules that is known here, and the one that events are written under.
 // A log may hold higher ones, from a newer program: then Decoded has that number and no Event.
-const Rules = 1
+const RulesVersion = 1
 
 // maxDepth is more than any event needs, and little enough for any stack.
 const maxDepth = 16
@@ -35,8 +35,8 @@ func decode[M any, P logEvent[M]](value []byte, convert func(P) (Decoded, Invali
 	if err != nil {
 		rules = max(1, rulesOf(value))
 	}
-	if rules > Rules {
-		return Decoded{Rules: rules}, nil
+	if rules > RulesVersion {
+		return Decoded{RulesVersion: rules}, nil
 	}
 	if err != nil {
 		return Decoded{}, err
@@ -45,7 +45,7 @@ func decode[M any, P logEvent[M]](value []byte, convert func(P) (Decoded, Invali
 	if len(invalid) > 0 {
 		return Decoded{}, invalid
 	}
-	d.Rules = rules
+	d.RulesVersion = rules
 	return d, nil
 }
 
@@ -89,10 +89,10 @@ func rulesOf(value []byte) uint32 {
 		}
 		return e.Rules
 	}
-	return binaryRules(value)
+	return binaryRulesVersion(value)
 }
 
-func binaryRules(value []byte) (rules uint32) {
+func binaryRulesVersion(value []byte) (rules uint32) {
 	for len(value) > 0 {
 		number, kind, n := protowire.ConsumeTag(value)
 		if n < 0 {

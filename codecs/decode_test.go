@@ -42,7 +42,7 @@ func TestJSON(t *testing.T) {
 		{DecodeNotificationEvent, `{"resend":{"order_id":"o-1","kind":"shipped"}}`,
 			Decoded{Type: "resend", Key: "o-1", Event: notification.Resend{Kind: notification.Shipped}}},
 	} {
-		c.want.Rules = 1
+		c.want.RulesVersion = 1
 		if got, err := c.decode([]byte(c.json)); err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s:\n got %+v, %v\nwant %+v", c.json, got, err, c.want)
 		}
@@ -222,7 +222,7 @@ func TestRulesOfTomorrow(t *testing.T) {
 		{`{"rules":-1,"cancel":{}}`, 0},
 	} {
 		got, err := DecodeOrderEvent([]byte(c.value))
-		if want := (Decoded{Rules: c.want}); (err != nil) != (c.want == 0) || !reflect.DeepEqual(got, want) {
+		if want := (Decoded{RulesVersion: c.want}); (err != nil) != (c.want == 0) || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: got %+v, %v", c.value, got, err)
 		}
 	}

@@ -23,9 +23,9 @@ func fuzzEvent(f *testing.F, l logCodec) {
 	f.Add([]byte(`{"receive":{"sku":"lamp","quantity":5},"adjust":null}`))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		d, err := l.decode(value)
-		if err != nil || d.Rules > Rules {
+		if err != nil || d.RulesVersion > RulesVersion {
 			if d.Event != nil {
-				t.Fatalf("an event beside %v, rules %d", err, d.Rules)
+				t.Fatalf("an event beside %v, rules %d", err, d.RulesVersion)
 			}
 			return
 		}

@@ -48,10 +48,10 @@ func anyLine(t *rapid.T) order.Line {
 	quantity := rapid.Int64().Draw(t, "quantity")
 	return order.Line{SKU: rapid.String().Draw(t, "sku"), Quantity: quantity,
 		Status: order.LineStatus(rapid.IntRange(0, int(order.LineShipped)).Draw(t, "status")),
-		Takes: list(t, 3, func() inventory.Take {
+		Allocations: list(t, 3, func() inventory.Allocation {
 			// Many names, so that some orders need the map; the whole quantity now and then.
 			name := rapid.StringMatching("[a-t]").Draw(t, "location")
-			return inventory.Take{Location: name, Quantity: rapid.OneOf(rapid.Just(quantity), rapid.Int64()).Draw(t, "taken")}
+			return inventory.Allocation{Location: name, Quantity: rapid.OneOf(rapid.Just(quantity), rapid.Int64()).Draw(t, "taken")}
 		}),
 		Available: rapid.Int64().Draw(t, "available"),
 		Reason:    rapid.SampledFrom(refusals[:]).Draw(t, "refusal"),

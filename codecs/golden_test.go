@@ -75,7 +75,7 @@ func TestGoldenEvents(t *testing.T) {
 		for _, x := range l.events {
 			name, today := l.encode(x.event)
 			value := checkGolden(t, known, l.log+"/"+x.golden, today)
-			want := Decoded{Type: x.name(), Rules: 1, Emitted: x.emitted, Event: x.event}
+			want := Decoded{Type: x.name(), RulesVersion: 1, Emitted: x.emitted, Event: x.event}
 			if name != want.Type {
 				t.Errorf("%s/%s: is named %s", l.log, x.golden, name)
 			}

@@ -30,11 +30,11 @@ func (h Head) Newer(o Head) bool {
 
 // Decoded is the value of a record of a log. If its Rules are above the constant Rules, nothing else of it is set.
 type Decoded struct {
-	Type    string // the name of the event in the schema: "placed", "reserve", ...
-	Key     string // the key that the value itself names, "" if it names none
-	Rules   uint32 // the number of the rules it was written under; 1 if the value has none
-	Emitted bool   // only machines write this type, so it must carry an origin
-	Event   any    // a type of the machine's vocabulary, by value: order.Placed, inventory.Reserve, ...
+	Type         string // the name of the event in the schema: "placed", "reserve", ...
+	Key          string // the key that the value itself names, "" if it names none
+	RulesVersion uint32 // the number of the rules it was written under; 1 if the value has none
+	Emitted      bool   // only machines write this type, so it must carry an origin
+	Event        any    // a type of the machine's vocabulary, by value: order.Placed, inventory.Reserve, ...
 }
 
 // Taken is what became of one message that a row took in. A changelog record carries a list of them, as
@@ -75,8 +75,8 @@ type DeadLetter struct {
 	Skip *Skip
 }
 
-// LetterBytes is how much a letter has of the key and the value of a message that is too large for one.
-const LetterBytes = 1 << 10
+// DeadLetterBytes is how much a letter has of the key and the value of a message that is too large for one.
+const DeadLetterBytes = 1 << 10
 
 // Cut is what there was of a message beside what its letter has.
 type Cut struct {
@@ -91,8 +91,8 @@ type Skip struct {
 	Done  bool
 }
 
-// IsLetter reports whether d is a letter, and neither the note of a redrive nor a request to skip.
-func (d DeadLetter) IsLetter() bool { return d.Redrive == nil && (d.Skip == nil || d.Skip.Done) }
+// IsMessage reports whether d is a letter, and neither the note of a redrive nor a request to skip.
+func (d DeadLetter) IsMessage() bool { return d.Redrive == nil && (d.Skip == nil || d.Skip.Done) }
 
 // Redrive says how a dead letter was sent again.
 type Redrive struct {

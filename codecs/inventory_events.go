@@ -28,10 +28,10 @@ func EncodeInventoryEvent(event any) (name string, value []byte) {
 			OrderId: e.OrderID, Quantity: e.Quantity, Mode: wireMode(e.Mode)}}
 	case inventory.Release:
 		name, m.Event = "release", &wire.InventoryEvent_Release{Release: &wire.Release{
-			OrderId: e.OrderID, Takes: wireTakes(e.Takes)}}
+			OrderId: e.OrderID, Takes: wireAllocations(e.Allocations)}}
 	case inventory.Ship:
 		name, m.Event = "ship", &wire.InventoryEvent_Ship{Ship: &wire.Ship{
-			OrderId: e.OrderID, Takes: wireTakes(e.Takes)}}
+			OrderId: e.OrderID, Takes: wireAllocations(e.Allocations)}}
 	case inventory.Withdraw:
 		name, m.Event = "withdraw", &wire.InventoryEvent_Withdraw{Withdraw: &wire.Withdraw{OrderId: e.OrderID}}
 	default:
@@ -54,11 +54,11 @@ func inventoryEvent(m *wire.InventoryEvent) (Decoded, Invalid) {
 		return reserve(e.Reserve)
 	case *wire.InventoryEvent_Release:
 		takes, invalid := takesOf(e.Release.Takes)
-		event := inventory.Release{OrderID: e.Release.OrderId, Takes: takes}
+		event := inventory.Release{OrderID: e.Release.OrderId, Allocations: takes}
 		return emitted("release", event, ofOrder(event.OrderID, invalid))
 	case *wire.InventoryEvent_Ship:
 		takes, invalid := takesOf(e.Ship.Takes)
-		event := inventory.Ship{OrderID: e.Ship.OrderId, Takes: takes}
+		event := inventory.Ship{OrderID: e.Ship.OrderId, Allocations: takes}
 		return emitted("ship", event, ofOrder(event.OrderID, invalid))
 	case *wire.InventoryEvent_Withdraw:
 		event := inventory.Withdraw{OrderID: e.Withdraw.OrderId}
@@ -88,14 +88,14 @@ func ofOrder(id string, invalid Invalid) Invalid {
 }
 
 // takesOf reads what was given, and insists on the order that the machines rely on.
-func takesOf(list []*wire.Take) (takes []inventory.Take, invalid Invalid) {
+func takesOf(list []*wire.Take) (takes []inventory.Allocation, invalid Invalid) {
 	if n := len(list); n < 1 || n > inventory.MaxLocations {
 		invalid.add("takes", fmt.Sprintf("must be 1 to %d locations, is %d", inventory.MaxLocations, n))
 		return nil, invalid
 	}
-	takes = make([]inventory.Take, len(list))
+	takes = make([]inventory.Allocation, len(list))
 	for i, t := range list {
-		takes[i] = inventory.Take{Location: t.Location, Quantity: t.Quantity}
+		takes[i] = inventory.Allocation{Location: t.Location, Quantity: t.Quantity}
 		invalid.addAt("takes", i, "location", idProblem(t.Location))
 		if i > 0 {
 			invalid.addAt("takes", i, "location", sortedProblem(takes[i-1].Location, t.Location))
@@ -105,7 +105,7 @@ func takesOf(list []*wire.Take) (takes []inventory.Take, invalid Invalid) {
 	return takes, invalid
 }
 
-func wireTakes(takes []inventory.Take) []*wire.Take {
+func wireAllocations(takes []inventory.Allocation) []*wire.Take {
 	list := emptyList[wire.Take](len(takes))
 	for i, t := range takes {
 		list[i].Location, list[i].Quantity = t.Location, t.Quantity

@@ -32,7 +32,7 @@ func encodeAnswer(m *wire.OrderEvent, event any) (name string) {
 	switch e := event.(type) {
 	case inventory.Reserved:
 		name, m.Event = "reserved", &wire.OrderEvent_Reserved{Reserved: &wire.Reserved{
-			Sku: e.SKU, Takes: wireTakes(e.Takes), Available: e.Available}}
+			Sku: e.SKU, Takes: wireAllocations(e.Allocations), Available: e.Available}}
 	case inventory.Refused:
 		name, m.Event = "refused", &wire.OrderEvent_Refused{Refused: &wire.Refused{
 			Sku: e.SKU, Reason: e.Reason, Available: e.Available}}
@@ -117,7 +117,7 @@ func inventoryAnswer(m *wire.OrderEvent) (Decoded, Invalid) {
 	case *wire.OrderEvent_Reserved:
 		takes, invalid := takesOf(e.Reserved.Takes)
 		invalid.add("available", rangeProblem(e.Reserved.Available, 0, inventory.MaxOnHand))
-		event := inventory.Reserved{SKU: e.Reserved.Sku, Takes: takes, Available: e.Reserved.Available}
+		event := inventory.Reserved{SKU: e.Reserved.Sku, Allocations: takes, Available: e.Reserved.Available}
 		return emitted("reserved", event, ofSKU(event.SKU, invalid))
 	case *wire.OrderEvent_Refused:
 		event := inventory.Refused{SKU: e.Refused.Sku, Reason: e.Refused.Reason, Available: e.Refused.Available}

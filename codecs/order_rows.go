@@ -81,11 +81,11 @@ func (p *places) fill(m *wire.OrderLine, line order.Line) {
 	m.Sku, m.Quantity, m.Available = line.SKU, line.Quantity, line.Available
 	m.Status = wire.LineStatus(line.Status) + wire.LineStatus_LINE_STATUS_PENDING
 	m.Refusal = mustRefusal(line.Reason)
-	if len(line.Takes) == 1 && line.Takes[0].Quantity == line.Quantity {
-		m.AllAt = uint32(p.place(line.Takes[0].Location)) + 1
+	if len(line.Allocations) == 1 && line.Allocations[0].Quantity == line.Quantity {
+		m.AllAt = uint32(p.place(line.Allocations[0].Location)) + 1
 		return
 	}
-	for _, t := range line.Takes {
+	for _, t := range line.Allocations {
 		take := next(&m.Takes)
 		take.Location, take.Quantity = uint32(p.place(t.Location)), t.Quantity
 	}
@@ -117,18 +117,18 @@ func orderLines(m *wire.OrderRow) ([]order.Line, error) {
 		return nil, nil
 	}
 	lines := make([]order.Line, len(m.Lines))
-	takes := make([]inventory.Take, 0, countTakes(m.Lines))
+	takes := make([]inventory.Allocation, 0, countAllocations(m.Lines))
 	for i, line := range m.Lines {
 		begin := len(takes)
 		var err error
-		if takes, err = appendTakes(takes, line, m.Locations); err == nil {
+		if takes, err = appendAllocations(takes, line, m.Locations); err == nil {
 			lines[i], err = orderLine(line)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("lines[%d].%w", i, err)
 		}
 		if begin < len(takes) {
-			lines[i].Takes = takes[begin:len(takes):len(takes)]
+			lines[i].Allocations = takes[begin:len(takes):len(takes)]
 		}
 	}
 	return lines, nil
@@ -147,7 +147,7 @@ func orderLine(m *wire.OrderLine) (order.Line, error) {
 		Available: m.Available, Reason: refusals[m.Refusal]}, nil
 }
 
-func countTakes(lines []*wire.OrderLine) (n int) {
+func countAllocations(lines []*wire.OrderLine) (n int) {
 	for _, line := range lines {
 		n += len(line.Takes)
 		if line.AllAt > 0 {
@@ -157,27 +157,27 @@ func countTakes(lines []*wire.OrderLine) (n int) {
 	return n
 }
 
-func appendTakes(takes []inventory.Take, line *wire.OrderLine, names []string) ([]inventory.Take, error) {
+func appendAllocations(takes []inventory.Allocation, line *wire.OrderLine, names []string) ([]inventory.Allocation, error) {
 	if line.AllAt > 0 {
 		if len(line.Takes) > 0 {
 			return takes, errors.New("takes: must be none beside all_at")
 		}
-		return appendTake(takes, line.AllAt-1, line.Quantity, names)
+		return appendAllocation(takes, line.AllAt-1, line.Quantity, names)
 	}
 	var err error
 	for _, t := range line.Takes {
-		if takes, err = appendTake(takes, t.Location, t.Quantity, names); err != nil {
+		if takes, err = appendAllocation(takes, t.Location, t.Quantity, names); err != nil {
 			break
 		}
 	}
 	return takes, err
 }
 
-func appendTake(takes []inventory.Take, place uint32, quantity int64, names []string) ([]inventory.Take, error) {
+func appendAllocation(takes []inventory.Allocation, place uint32, quantity int64, names []string) ([]inventory.Allocation, error) {
 	if int64(place) >= int64(len(names)) {
 		return takes, fmt.Errorf("location: is place %d of %d", place, len(names))
 	}
-	return append(takes, inventory.Take{Location: names[place], Quantity: quantity}), nil
+	return append(takes, inventory.Allocation{Location: names[place], Quantity: quantity}), nil
 }
 
 func orderHistory(list []*wire.OrderChange) ([]order.Change, error) {

@@ -23,12 +23,12 @@ import (
 // SKU and all, wherever the line stands.
 func TestOrderLineIsSmall(t *testing.T) {
 	for name, line := range map[string]order.Line{
-		"reserved":         {Quantity: 12, Status: order.LineReserved, Takes: []inventory.Take{{Location: "main", Quantity: 12}}},
-		"reserved in part": {Quantity: 4_800, Status: order.LineReserved, Takes: []inventory.Take{{Location: "main", Quantity: 144}}, Available: 144},
-		"from two places":  {Quantity: 12, Status: order.LineReserved, Takes: []inventory.Take{{Location: "main", Quantity: 7}, {Location: "north", Quantity: 5}}},
+		"reserved":         {Quantity: 12, Status: order.LineReserved, Allocations: []inventory.Allocation{{Location: "main", Quantity: 12}}},
+		"reserved in part": {Quantity: 4_800, Status: order.LineReserved, Allocations: []inventory.Allocation{{Location: "main", Quantity: 144}}, Available: 144},
+		"from two places":  {Quantity: 12, Status: order.LineReserved, Allocations: []inventory.Allocation{{Location: "main", Quantity: 7}, {Location: "north", Quantity: 5}}},
 		"refused":          {Quantity: 12, Status: order.LineRefused, Available: 144, Reason: inventory.RefusalHeld},
 		"a billion": {Quantity: inventory.MaxQuantity, Status: order.LineReserved, Available: inventory.MaxOnHand,
-			Takes: []inventory.Take{{Location: "main", Quantity: inventory.MaxQuantity - 1}}},
+			Allocations: []inventory.Allocation{{Location: "main", Quantity: inventory.MaxQuantity - 1}}},
 	} {
 		s := order.State{}
 		empty := len(EncodeOrderRow(Head{}, s))
@@ -50,7 +50,7 @@ func TestEachLocationIsNamedOnce(t *testing.T) {
 	for n := range 30 {
 		var s order.State
 		for i := range 3 * n {
-			s.Lines = append(s.Lines, order.Line{Takes: []inventory.Take{{Location: fmt.Sprint(i % n), Quantity: 1}}})
+			s.Lines = append(s.Lines, order.Line{Allocations: []inventory.Allocation{{Location: fmt.Sprint(i % n), Quantity: 1}}})
 		}
 		var m wire.OrderRow
 		row := EncodeOrderRow(Head{}, s)
@@ -182,8 +182,8 @@ func TestTakesAreApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = append(s.Lines[0].Takes, inventory.Take{Location: "elsewhere"})
-	if got := s.Lines[1].Takes[0]; got != orderRow.Lines[1].Takes[0] {
+	_ = append(s.Lines[0].Allocations, inventory.Allocation{Location: "elsewhere"})
+	if got := s.Lines[1].Allocations[0]; got != orderRow.Lines[1].Allocations[0] {
 		t.Errorf("the next line now takes %v", got)
 	}
 }
@@ -233,7 +233,7 @@ func TestManyAtOnce(t *testing.T) {
 		all.Go(func() {
 			h := Head{Applied: int64(i), Seen: []Origin{{Log: "order-events", Offset: int64(i)}}}
 			s := order.State{ShipTo: fmt.Sprint(i), Lines: repeated(order.Line{SKU: fmt.Sprint(i),
-				Takes: []inventory.Take{{Location: fmt.Sprint(i), Quantity: 1}}}, i)}
+				Allocations: []inventory.Allocation{{Location: fmt.Sprint(i), Quantity: 1}}}, i)}
 			if i == 0 {
 				s.Lines = nil
 			}

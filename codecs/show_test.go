@@ -23,7 +23,7 @@ func TestShownIsTakenAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			checkDecoded(t, l, x.golden, text, Decoded{Type: x.name(), Rules: 1, Emitted: x.emitted, Event: x.event})
+			checkDecoded(t, l, x.golden, text, Decoded{Type: x.name(), RulesVersion: 1, Emitted: x.emitted, Event: x.event})
 		}
 	}
 }

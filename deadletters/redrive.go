@@ -36,16 +36,16 @@ const (
 // Refusal says why nothing was sent.
 type Refusal struct {
 	Why
-	Letter views.LetterID
-	Times  int   // how often it was sent again before
-	Cause  error // what no machine takes about it, for Unfit and Halting
+	DeadLetter views.DeadLetterID
+	Times      int   // how often it was sent again before
+	Cause      error // what no machine takes about it, for Unfit and Halting
 }
 
 // Error says it in words that name no flag and no field.
 func (r *Refusal) Error() string {
 	switch r.Why {
 	case Unknown:
-		return fmt.Sprintf("there is no dead letter %s", r.Letter)
+		return fmt.Sprintf("there is no dead letter %s", r.DeadLetter)
 	case Redriven:
 		return "it was sent again before"
 	case Cut:
@@ -62,9 +62,9 @@ func (r *Refusal) Unwrap() error { return r.Cause }
 
 // Judge returns a *Refusal if a letter is not to be sent again. machine is whether only machines send what would be sent:
 // then it is believed without the message that caused it.
-func (o Options) Judge(l views.Letter) (machine bool, err error) {
+func (o Options) Judge(l views.DeadLetter) (machine bool, err error) {
 	refuse := func(why Why, cause error) (bool, error) {
-		return false, &Refusal{Why: why, Letter: l.ID(), Times: l.Redriven, Cause: cause}
+		return false, &Refusal{Why: why, DeadLetter: l.ID(), Times: l.Redriven, Cause: cause}
 	}
 	if l.Redriven > 0 && o.Again == 0 {
 		return refuse(Redriven, nil)
@@ -89,20 +89,20 @@ func (o Options) Judge(l views.Letter) (machine bool, err error) {
 
 // Sent says where a letter is now.
 type Sent struct {
-	Letter views.Letter // Redriven is how often it was sent before
-	ID     string       // in the header redrive: what has the same counts once
-	At     engine.Position
+	DeadLetter views.DeadLetter // Redriven is how often it was sent before
+	ID         string           // in the header redrive: what has the same counts once
+	At         engine.Position
 }
 
 // Redriver sends letters again. Its methods may be called at once; it sends for one caller after the other.
 type Redriver struct {
-	letters *views.Letters
+	letters *views.DeadLetters
 	engine  *engine.Redriver
 	turn    chan struct{} // holds one token; whoever has taken it sends
 }
 
 // NewRedriver returns a redriver of letters, which writes with w. w is its caller's to close.
-func NewRedriver(letters *views.Letters, w *engine.Redriver) *Redriver {
+func NewRedriver(letters *views.DeadLetters, w *engine.Redriver) *Redriver {
 	r := &Redriver{letters, w, make(chan struct{}, 1)}
 	r.turn <- struct{}{}
 	return r
@@ -111,14 +111,14 @@ func NewRedriver(letters *views.Letters, w *engine.Redriver) *Redriver {
 // Redrive sends one letter again. Its error is a *Refusal, one of engine.Emitter.Emit's, that of ctx, or says why the
 // letters can't be read. After engine.ErrUnknown it may be called again with the same options: the letter counts once. Once it
 // sends it doesn't heed ctx, which would only leave the outcome unknown.
-func (r *Redriver) Redrive(ctx context.Context, id views.LetterID, o Options) (Sent, error) {
+func (r *Redriver) Redrive(ctx context.Context, id views.DeadLetterID, o Options) (Sent, error) {
 	leave, err := r.enter(ctx)
 	if err != nil {
 		return Sent{}, err
 	}
 	defer leave()
-	var letter *views.Letter
-	err = r.letters.Walk(ctx, func(other views.LetterID, _ int) bool { return other == id }, func(l views.Letter) error {
+	var letter *views.DeadLetter
+	err = r.letters.Walk(ctx, func(other views.DeadLetterID, _ int) bool { return other == id }, func(l views.DeadLetter) error {
 		letter = &l
 		return nil
 	})
@@ -126,7 +126,7 @@ func (r *Redriver) Redrive(ctx context.Context, id views.LetterID, o Options) (S
 		return Sent{}, err
 	}
 	if letter == nil {
-		return Sent{}, &Refusal{Why: Unknown, Letter: id}
+		return Sent{}, &Refusal{Why: Unknown, DeadLetter: id}
 	}
 	if _, err := o.Judge(*letter); err != nil {
 		return Sent{}, err
@@ -136,13 +136,13 @@ func (r *Redriver) Redrive(ctx context.Context, id views.LetterID, o Options) (S
 
 // Send sends letters that were judged before, at most engine.MostRedriven of them, in their order. Those that somebody else has
 // sent since they were read are left out. It ends with the first error, and returns what was sent before.
-func (r *Redriver) Send(ctx context.Context, letters []views.Letter, o Options) (sent []Sent, err error) {
+func (r *Redriver) Send(ctx context.Context, letters []views.DeadLetter, o Options) (sent []Sent, err error) {
 	leave, err := r.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	var places []views.LetterPlace
+	var places []views.DeadLetterPlace
 	for _, l := range letters {
 		places = append(places, l.Place())
 	}
@@ -177,8 +177,8 @@ func (r *Redriver) enter(ctx context.Context) (leave func(), err error) {
 }
 
 // send sends a letter. The caller has the turn.
-func (r *Redriver) send(ctx context.Context, l views.Letter, o Options) (Sent, error) {
+func (r *Redriver) send(ctx context.Context, l views.DeadLetter, o Options) (Sent, error) {
 	id := processors.RedriveID(l.DeadLetter, o.Again)
-	at, err := r.engine.Send(context.WithoutCancel(ctx), engine.Redrive{Letter: l.DeadLetter, ID: id, Repaired: o.Value})
+	at, err := r.engine.Send(context.WithoutCancel(ctx), engine.Redrive{DeadLetter: l.DeadLetter, ID: id, Repaired: o.Value})
 	return Sent{l, id, at}, err
 }

@@ -52,7 +52,7 @@ func TestLettersAreJudged(t *testing.T) {
 		{value: lamps, cut: true, options: Options{Force: true}, refused: true, why: Cut},
 		{value: lamps, cut: true, options: Options{Value: []byte(lamps)}},
 	} {
-		l := views.Letter{
+		l := views.DeadLetter{
 			DeadLetter: codecs.DeadLetter{Topic: processors.OrderEvents, Offset: 7, Key: []byte("o-1"), Value: []byte(c.value)},
 			Redriven:   c.redriven,
 		}
@@ -64,7 +64,7 @@ func TestLettersAreJudged(t *testing.T) {
 		if refused := errors.As(err, &refusal); refused != c.refused || machine != c.machine || (err != nil) != refused {
 			t.Errorf("%s, sent again %d times, with %+v: by a machine: %v, %v", c.value, c.redriven, c.options, machine, err)
 		}
-		if refusal != nil && (refusal.Why != c.why || refusal.Times != c.redriven || refusal.Letter != l.ID()) {
+		if refusal != nil && (refusal.Why != c.why || refusal.Times != c.redriven || refusal.DeadLetter != l.ID()) {
 			t.Errorf("%s, sent again %d times, with %+v is refused as %+v", c.value, c.redriven, c.options, refusal)
 		}
 	}
@@ -75,7 +75,7 @@ type office struct {
 	t       *testing.T
 	conn    broker.Broker
 	writer  broker.Writer
-	letters *views.Letters
+	letters *views.DeadLetters
 	*Redriver
 }
 
@@ -85,7 +85,7 @@ func newOffice(t *testing.T) *office {
 	must(t, err)
 	t.Cleanup(func() { must(t, j.Close()) })
 	o := &office{t: t, conn: broker.NewLocal(j)}
-	_, _, err = o.conn.Ensure(t.Context(), []broker.Topic{{Name: processors.OrderEvents}, {Name: engine.Letters, Kind: broker.Letters}}, 1)
+	_, _, err = o.conn.Ensure(t.Context(), []broker.Topic{{Name: processors.OrderEvents}, {Name: engine.DeadLetters, Kind: broker.Letters}}, 1)
 	must(t, err)
 	o.writer, err = o.conn.Writer()
 	must(t, err)
@@ -95,12 +95,12 @@ func newOffice(t *testing.T) *office {
 }
 
 // clerk returns another who sends letters again, as another process would.
-func (o *office) clerk() (*Redriver, *views.Letters) {
+func (o *office) clerk() (*Redriver, *views.DeadLetters) {
 	o.t.Helper()
 	w, err := engine.NewRedriver(o.conn, 1)
 	must(o.t, err)
 	o.t.Cleanup(w.Close)
-	letters := views.NewLetters(o.conn, nil)
+	letters := views.NewDeadLetters(o.conn, nil)
 	return NewRedriver(letters, w), letters
 }
 
@@ -112,17 +112,17 @@ func must(t *testing.T, err error) {
 }
 
 // letter makes a dead letter.
-func (o *office) letter(offset int64) views.LetterID {
+func (o *office) letter(offset int64) views.DeadLetterID {
 	o.t.Helper()
 	d := codecs.DeadLetter{Topic: processors.OrderEvents, Offset: offset, Key: []byte("o-1"), Value: []byte(lamps), Reason: "why"}
-	must(o.t, o.writer.Write(o.t.Context(), &kgo.Record{Topic: engine.Letters, Key: d.Key, Value: codecs.EncodeDeadLetter(d)}))
-	return views.LetterID{Topic: d.Topic, Offset: offset}
+	must(o.t, o.writer.Write(o.t.Context(), &kgo.Record{Topic: engine.DeadLetters, Key: d.Key, Value: codecs.EncodeDeadLetter(d)}))
+	return views.DeadLetterID{Topic: d.Topic, Offset: offset}
 }
 
 // all are the letters as somebody finds them.
-func (o *office) all() (letters []views.Letter) {
+func (o *office) all() (letters []views.DeadLetter) {
 	o.t.Helper()
-	must(o.t, o.letters.Walk(o.t.Context(), func(views.LetterID, int) bool { return true }, func(l views.Letter) error {
+	must(o.t, o.letters.Walk(o.t.Context(), func(views.DeadLetterID, int) bool { return true }, func(l views.DeadLetter) error {
 		letters = append(letters, l)
 		return nil
 	}))
@@ -167,7 +167,7 @@ func TestALetterIsSentOnce(t *testing.T) {
 		t.Errorf("it was sent %d times, and refused %d times: %q", done.Load(), refused.Load(), sent)
 	}
 	var refusal *Refusal
-	nobody := views.LetterID{Topic: processors.OrderEvents, Offset: 12345}
+	nobody := views.DeadLetterID{Topic: processors.OrderEvents, Offset: 12345}
 	if _, err := o.Redrive(t.Context(), nobody, Options{}); !errors.As(err, &refusal) || refusal.Why != Unknown {
 		t.Errorf("one that isn't there is refused as %v", err)
 	}
@@ -183,7 +183,7 @@ func TestWhatAnotherHasSentIsLeftOut(t *testing.T) {
 	must(t, err)
 	sent, err := o.Send(t.Context(), chosen, Options{})
 	must(t, err)
-	if len(sent) != 1 || sent[0].Letter.ID() != second || sent[0].At.Offset != 1 {
+	if len(sent) != 1 || sent[0].DeadLetter.ID() != second || sent[0].At.Offset != 1 {
 		t.Errorf("sent were %+v", sent)
 	}
 	if ids := o.sent(); !slices.Equal(ids, []string{first.String(), second.String()}) {

@@ -17,7 +17,7 @@ import (
 
 // NotNext says that a message is not the one that its partition takes next, so that the partition has not stopped at it.
 type NotNext struct {
-	Message views.LetterID
+	Message views.DeadLetterID
 	Next    int64 // the offset of the one that is next, -1 if there is none
 }
 
@@ -35,19 +35,19 @@ var ErrNoPartition = errors.New("there is no such partition")
 // Skipper has partitions go on behind messages that they have stopped at. Its methods may be called at once.
 type Skipper struct {
 	conn    broker.Broker
-	letters *views.Letters
+	letters *views.DeadLetters
 	engine  *engine.Redriver
 }
 
 // NewSkipper returns a skipper that reads and writes through conn and w. w is its caller's to close.
-func NewSkipper(conn broker.Broker, letters *views.Letters, w *engine.Redriver) *Skipper {
+func NewSkipper(conn broker.Broker, letters *views.DeadLetters, w *engine.Redriver) *Skipper {
 	return &Skipper{conn, letters, w}
 }
 
 // Request asks for a message to be skipped, which is done by whoever runs the group of its log. done is the letter of one that
 // was skipped before; then nothing is asked. Whoever doesn't run it now does it when it starts. The error is a *NotNext,
 // ErrNoPartition, one of engine.Emitter.Emit's, or says what can't be read. It may be repeated.
-func (s *Skipper) Request(ctx context.Context, id views.LetterID) (done *views.Letter, err error) {
+func (s *Skipper) Request(ctx context.Context, id views.DeadLetterID) (done *views.DeadLetter, err error) {
 	if done, err = s.Done(ctx, id); done != nil || err != nil {
 		return done, err
 	}
@@ -62,8 +62,8 @@ func (s *Skipper) Request(ctx context.Context, id views.LetterID) (done *views.L
 }
 
 // Done returns the letter of a message that was skipped, nil of any other.
-func (s *Skipper) Done(ctx context.Context, id views.LetterID) (done *views.Letter, err error) {
-	err = s.letters.Walk(ctx, func(other views.LetterID, _ int) bool { return other == id }, func(l views.Letter) error {
+func (s *Skipper) Done(ctx context.Context, id views.DeadLetterID) (done *views.DeadLetter, err error) {
+	err = s.letters.Walk(ctx, func(other views.DeadLetterID, _ int) bool { return other == id }, func(l views.DeadLetter) error {
 		if l.Skip != nil {
 			done = &l
 		}
@@ -76,7 +76,7 @@ func (s *Skipper) Done(ctx context.Context, id views.LetterID) (done *views.Lett
 const donePace = 200 * time.Millisecond
 
 // Await returns the letter of a message once it was skipped, or nil when ctx ends before.
-func (s *Skipper) Await(ctx context.Context, id views.LetterID) (*views.Letter, error) {
+func (s *Skipper) Await(ctx context.Context, id views.DeadLetterID) (*views.DeadLetter, error) {
 	tick := time.NewTicker(donePace)
 	defer tick.Stop()
 	for {
@@ -99,7 +99,7 @@ func (s *Skipper) Await(ctx context.Context, id views.LetterID) (*views.Letter, 
 var errFirst = errors.New("the first")
 
 // next returns the offset of the message that a partition takes next, -1 if there is none.
-func (s *Skipper) next(ctx context.Context, id views.LetterID) (int64, error) {
+func (s *Skipper) next(ctx context.Context, id views.DeadLetterID) (int64, error) {
 	if !slices.Contains(processors.Logs, id.Topic) {
 		return 0, ErrNoPartition
 	}

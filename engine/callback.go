@@ -12,8 +12,8 @@ import (
 	"stockflow/codecs"
 )
 
-// Letters is the log of messages that could not be taken.
-const Letters = "dead-letters"
+// DeadLetters is the log of messages that could not be taken.
+const DeadLetters = "dead-letters"
 
 // raw is a goka codec that leaves bytes alone: decoding here would end the processor at the first bad message.
 type raw struct{}
@@ -21,21 +21,21 @@ type raw struct{}
 func (raw) Encode(value any) ([]byte, error) { return value.([]byte), nil }
 func (raw) Decode(data []byte) (any, error)  { return data, nil }
 
-// worker is the goka callback of one instance of a machine.
-type worker[S any] struct {
+// processing is the goka callback of one instance of a machine.
+type processing[S any] struct {
 	machine  Machine[S]
 	instance *instance
 }
 
 // graph is the group as goka sees it. Own log and dead letters are outputs too: messages on a wrong partition are
 // moved, and those that can't be taken are put aside.
-func (w *worker[S]) graph() *goka.GroupGraph {
+func (w *processing[S]) graph() *goka.GroupGraph {
 	m := w.machine
 	edges := []goka.Edge{
 		goka.Input(goka.Stream(m.Log), raw{}, w.process),
 		goka.Persist(raw{}),
 		goka.Output(goka.Stream(m.Log), raw{}),
-		goka.Output(Letters, raw{}),
+		goka.Output(DeadLetters, raw{}),
 	}
 	for _, log := range m.Sends {
 		edges = append(edges, goka.Output(goka.Stream(log), raw{}))
@@ -45,7 +45,7 @@ func (w *worker[S]) graph() *goka.GroupGraph {
 
 // process takes in one message. Whatever happens, it is either taken, dropped as a repeat, moved, made a dead
 // letter, or never marked as done.
-func (w *worker[S]) process(ctx goka.Context, value any) {
+func (w *processing[S]) process(ctx goka.Context, value any) {
 	m := messageOf(ctx, value)
 	if m.Value == nil {
 		if u := w.instance.conn.Unreadable(broker.TopicPartition{Topic: w.machine.Log, Partition: m.Partition}, m.Offset); u != nil {
@@ -53,7 +53,7 @@ func (w *worker[S]) process(ctx goka.Context, value any) {
 		}
 	}
 	err := w.receive(m)
-	var p parked
+	var p halted
 	if errors.As(err, &p) { // the callback stays until the session ends, or the message is to be skipped
 		err = w.awaitSkip(m, p)
 	}
@@ -89,14 +89,14 @@ func messageOf(ctx goka.Context, value any) message {
 	}
 }
 
-// parked says that the partition stops at this message, and why.
-type parked struct{ reason string }
+// halted says that the partition stops at this message, and why.
+type halted struct{ reason string }
 
-func (p parked) Error() string { return "the partition has stopped: " + p.reason }
+func (p halted) Error() string { return "the partition has stopped: " + p.reason }
 
 // receive is process without goka.
-func (w *worker[S]) receive(m message) error {
-	l := w.instance.lane(m.Partition)
+func (w *processing[S]) receive(m message) error {
+	l := w.instance.worker(m.Partition)
 	if l == nil { // its session is over, so nothing is marked
 		w.instance.fail(errEnded)
 		return nil
@@ -107,15 +107,15 @@ func (w *worker[S]) receive(m message) error {
 	if w.instance.flaws.commitEarly {
 		_ = w.instance.conn.Commit(m.session, w.machine.Group, map[broker.TopicPartition]int64{{Topic: w.machine.Log, Partition: m.Partition}: m.Offset + 1})
 	}
-	d := delivery[S]{worker: w, message: m, lane: l}
+	d := delivery[S]{processing: w, message: m, worker: l}
 	return d.settle(d.take())
 }
 
 // settle ends this life at an error, unless the partition stops.
 func (d *delivery[S]) settle(err error) error {
-	if err != nil && !errors.As(err, new(parked)) && !d.instance.flaws.failSoft {
+	if err != nil && !errors.As(err, new(halted)) && !d.instance.flaws.failSoft {
 		// The message is not done, nor is any after it; goka would commit it when it is stopping already.
-		d.lane.halt(d.Offset)
+		d.worker.halt(d.Offset)
 		if d.session.Err() == nil { // or else the partition is about to be somebody's who takes the message
 			d.instance.fail(err)
 		}
@@ -124,9 +124,9 @@ func (d *delivery[S]) settle(err error) error {
 }
 
 // awaitSkip waits until the partition is to go on behind a message that it has stopped at, and puts that aside.
-func (w *worker[S]) awaitSkip(m message, p parked) error {
+func (w *processing[S]) awaitSkip(m message, p halted) error {
 	skip, asked := w.instance.skips.await(m.session, w.machine.Log, m.Partition, m.Offset)
-	l := w.instance.lane(m.Partition)
+	l := w.instance.worker(m.Partition)
 	if !asked || l == nil {
 		<-m.session.Done()
 		return nil
@@ -134,16 +134,16 @@ func (w *worker[S]) awaitSkip(m message, p parked) error {
 	w.instance.log.Warn("the partition goes on behind a message that it was told to skip", "topic", w.machine.Log, "partition", m.Partition, "offset", m.Offset, "reason", p.reason)
 	l.resume(m.Offset)
 	w.instance.resume(m.Partition)
-	d := delivery[S]{worker: w, message: m, lane: l}
+	d := delivery[S]{processing: w, message: m, worker: l}
 	return d.settle(d.letter(p.reason, &codecs.Skip{Asked: skip.Asked, Done: true}))
 }
 
 // delivery is one message on its way into its row.
 type delivery[S any] struct {
-	*worker[S]
+	*processing[S]
 	message
-	lane *lane
-	sent int32 // outputs so far
+	worker *worker
+	sent   int32 // outputs so far
 }
 
 func (d *delivery[S]) take() error {
@@ -156,13 +156,13 @@ func (d *delivery[S]) take() error {
 	if err != nil {
 		return err
 	}
-	switch ruling.Verdict {
-	case Letter:
+	switch ruling.Disposition {
+	case DeadLettered:
 		return d.letter(ruling.Reason, nil)
 	case Moved:
 		return d.move(in)
 	case Halt:
-		return d.park(ruling.Reason)
+		return d.halt(ruling.Reason)
 	}
 	return d.fold(in)
 }
@@ -171,26 +171,26 @@ func (d *delivery[S]) take() error {
 // outputs are acknowledged. The lane's store is asked for the row and not goka's context, which makes no row of a read
 // that failed while the session ends: the message would be folded into nothing.
 func (d *delivery[S]) fold(in Incoming) error {
-	d.lane.folding.Lock()
-	defer d.lane.folding.Unlock()
-	data, err := d.lane.store.Get(in.Key)
+	d.worker.folding.Lock()
+	defer d.worker.folding.Unlock()
+	data, err := d.worker.store.Get(in.Key)
 	if err != nil {
 		return err
 	}
 	row, err := d.machine.RowOf(in.Key, data)
 	if err != nil {
-		return d.park(err.Error())
+		return d.halt(err.Error())
 	}
-	next, res, ruling := d.machine.Take(row, in)
-	switch ruling.Verdict {
+	next, res, ruling := d.machine.Decide(row, in)
+	switch ruling.Disposition {
 	case Repeat:
 		d.instance.metrics.repeats.Inc()
 		return nil
-	case Letter:
+	case DeadLettered:
 		return d.letter(ruling.Reason, nil)
 	case Halt:
 		d.instance.log.Error("a machine panicked", "topic", d.machine.Log, "partition", in.Partition, "offset", in.Offset, "panic", ruling.Reason, "stack", ruling.Stack)
-		return d.park(ruling.Reason)
+		return d.halt(ruling.Reason)
 	}
 	if d.instance.flaws.forgetSeen && bytes.Equal(d.machine.EncodeRow(next.Head, next.State), d.machine.EncodeRow(next.Head, row.State)) {
 		next.Seen = row.Seen
@@ -228,14 +228,14 @@ func (d *delivery[S]) set(key string, value []byte, taken codecs.Taken) error {
 	}
 	h := &held{key: key, row: row{value}, value: value, taken: codecs.EncodeTaken([]codecs.Taken{taken})}
 	h.set = &h.row
-	if err := d.lane.store.set(key, h.set); err != nil {
+	if err := d.worker.store.set(key, h.set); err != nil {
 		return err
 	}
-	if err := d.lane.hold(h); err != nil {
+	if err := d.worker.hold(h); err != nil {
 		return err
 	}
-	if !d.lane.has(h) { // on a journal it has, and the message is done when its callback returns
-		d.lane.tell(h, d.from.DeferCommit())
+	if !d.worker.has(h) { // on a journal it has, and the message is done when its callback returns
+		d.worker.tell(h, d.from.DeferCommit())
 	}
 	return nil
 }
@@ -254,7 +254,7 @@ func (d *delivery[S]) emitTo(partition int32, log, key, typ string, value []byte
 	if trace := d.headers[codecs.HeaderTraceParent]; trace != nil {
 		headers = append(headers, kgo.RecordHeader{Key: codecs.HeaderTraceParent, Value: trace})
 	}
-	return d.instance.producer.sendOutput(d.lane, &kgo.Record{
+	return d.instance.producer.sendOutput(d.worker, &kgo.Record{
 		Topic: log, Key: []byte(key), Value: value, Headers: headers, Partition: partition,
 	}, done)
 }
@@ -286,10 +286,10 @@ func (d *delivery[S]) move(in Incoming) error {
 	return d.emitLast(d.machine.Log, in.Key, in.Type, d.Value, more...)
 }
 
-// park stops this partition, and this one alone, at this message: it and those after it wait in the log for a
+// halt stops this partition, and this one alone, at this message: it and those after it wait in the log for a
 // program that can take them.
-func (d *delivery[S]) park(reason string) error {
-	d.lane.halt(d.Offset)
+func (d *delivery[S]) halt(reason string) error {
+	d.worker.halt(d.Offset)
 	d.instance.halt(d.Record, reason)
-	return parked{reason}
+	return halted{reason}
 }

@@ -43,11 +43,11 @@ type HandConfig struct {
 	Partitions      int32
 	Client, Letters Outlet
 	Ends            func(topic string, partition int32) int64
-	Foreign         func(l *HandLane, from, to int64) // has those records of the changelog read
-	Failed          func(err error)                   // is told what ends this life
-	MostTaken       int                               // of a lane; 0 for the program's own
-	Direct          bool                              // lanes send rows that need not wait, and ends are asked for one by one: as on a journal
-	Flaw            string                            // a name of Flaws, or ""
+	Foreign         func(l *HandWorker, from, to int64) // has those records of the changelog read
+	Failed          func(err error)                     // is told what ends this life
+	MostTaken       int                                 // of a lane; 0 for the program's own
+	Direct          bool                                // lanes send rows that need not wait, and ends are asked for one by one: as on a journal
+	Flaw            string                              // a name of Flaws, or ""
 	Metrics         *Metrics
 }
 
@@ -89,21 +89,21 @@ func NewHand[S any](m Machine[S], c HandConfig) *Hand {
 		sending: sending, refuse: refuse,
 		group: m.Group, input: m.Log, table: m.Table, partitions: c.Partitions,
 		eventSource: []byte("/stockflow/" + m.Group), log: slog.New(slog.DiscardHandler), metrics: c.Metrics.of(m.Group),
-		flaws: Flaws[c.Flaw], skips: NewSkips(nil), mostTaken: c.MostTaken, ends: &ends{list: list, logs: append([]string{m.Log}, m.Hears...), known: map[source]int64{}},
+		flaws: Flaws[c.Flaw], skips: NewSkips(nil), mostApplied: c.MostTaken, ends: &ends{list: list, logs: append([]string{m.Log}, m.AcceptsFrom...), known: map[source]int64{}},
 		life: context.Background(), stop: c.Failed, changed: func() {},
-		lanes: make([]atomic.Pointer[lane], c.Partitions), halts: map[int32]string{},
+		workers: make([]atomic.Pointer[worker], c.Partitions), halts: map[int32]string{},
 	}
 	if c.Direct {
 		h.i.ends.end = c.Ends
 	}
 	h.i.producer = &producer{h.i, c.Client, c.Letters}
-	h.receive = (&worker[S]{machine: m, instance: h.i}).receive
+	h.receive = (&processing[S]{machine: m, instance: h.i}).receive
 	return h
 }
 
 // Begin begins a session. mark is told how far its messages are done.
 func (h *Hand) Begin(mark func(partition int32, offset int64)) {
-	h.session = &session{ConsumerGroupSession: marks{mark: mark}, lanes: map[int32]*lane{}}
+	h.session = &session{ConsumerGroupSession: marks{mark: mark}, workers: map[int32]*worker{}}
 }
 
 // marks is sarama's session as far as the engine's marks in it.
@@ -136,7 +136,7 @@ func (h *Hand) Deliver(r Record, headers map[string][]byte) {
 	c := &callback{hand: h, session: h.session, partition: r.Partition, offset: r.Offset}
 	h.Underway++
 	err := h.receive(message{Record: r, headers: headers, session: context.Background(), from: c})
-	if errors.As(err, new(parked)) {
+	if errors.As(err, new(halted)) {
 		h.parked = append(h.parked, c)
 		h.Underway-- // until the session ends, when it returns
 		return
@@ -187,83 +187,83 @@ func (c *callback) settle(err error) {
 	c.session.MarkOffset(c.hand.i.input, c.partition, c.offset+1, "")
 }
 
-// HandLane is a lane of a Hand.
-type HandLane struct {
-	hand  *Hand
-	store *laneStore
-	lane  *lane
+// HandWorker is a lane of a Hand.
+type HandWorker struct {
+	hand   *Hand
+	store  *workerStore
+	worker *worker
 }
 
 // Open begins a lane of the session, on a disk.
-func (h *Hand) Open(partition int32, d Disk) (*HandLane, error) {
+func (h *Hand) Open(partition int32, d Disk) (*HandWorker, error) {
 	store := NewStore("", func(string, ...any) {})
 	ls, err := h.i.begin(partition, store)
 	if err != nil {
 		return nil, err
 	}
-	l := &HandLane{h, ls, ls.lane}
-	l.lane.direct = h.config.Direct
-	l.lane.foreign = func(_ *lane, from, to int64) { h.config.Foreign(l, from, to) }
-	h.session.lanes[partition] = l.lane
+	l := &HandWorker{h, ls, ls.lane}
+	l.worker.direct = h.config.Direct
+	l.worker.foreign = func(_ *worker, from, to int64) { h.config.Foreign(l, from, to) }
+	h.session.workers[partition] = l.worker
 	return l, store.begin(d)
 }
 
 // Stored returns the offset of the last record of the changelog that the lane's store has, -1 if it has none.
-func (l *HandLane) Stored() int64 {
+func (l *HandWorker) Stored() int64 {
 	offset, _ := l.store.GetOffset(noOffset)
 	return offset
 }
 
 // Recover takes in a record of the changelog.
-func (l *HandLane) Recover(key string, value []byte, offset int64) error {
-	if err := l.lane.recover(key, value, offset); err != nil {
+func (l *HandWorker) Recover(key string, value []byte, offset int64) error {
+	if err := l.worker.recover(key, value, offset); err != nil {
 		return err
 	}
 	return l.store.SetOffset(offset)
 }
 
 // Own ends the recovery.
-func (l *HandLane) Own() error { return l.store.own() }
+func (l *HandWorker) Own() error { return l.store.own() }
 
 // Ready, Take and Send are what the lane's goroutine does.
-func (l *HandLane) Ready() bool {
-	l.lane.mu.Lock()
-	defer l.lane.mu.Unlock()
-	return l.lane.ready()
+func (l *HandWorker) Ready() bool {
+	l.worker.mu.Lock()
+	defer l.worker.mu.Unlock()
+	return l.worker.ready()
 }
-func (l *HandLane) Take() []*HeldRow { return l.lane.take() }
-func (l *HandLane) Send(h *HeldRow)  { l.lane.send(l.lane, h) }
+func (l *HandWorker) Take() []*HeldRow { return l.worker.take() }
+func (l *HandWorker) Send(h *HeldRow)  { l.worker.send(l.worker, h) }
 
 // Flush is a turn of the store's loop.
-func (l *HandLane) Flush() error { return l.store.flush() }
+func (l *HandWorker) Flush() error { return l.store.flush() }
 
 // Meet takes in a record that another instance wrote, and Met ends what Foreign began. An error is to end the life,
 // unless the lane is over.
-func (l *HandLane) Meet(key string, value []byte) error {
+func (l *HandWorker) Meet(key string, value []byte) error {
 	l.hand.i.metrics.foreign.Inc()
-	return l.lane.meet(key, value)
+	return l.worker.meet(key, value)
 }
-func (l *HandLane) Met()       { l.store.Unpin() }
-func (l *HandLane) Over() bool { return l.lane.over() }
+func (l *HandWorker) Met()       { l.store.Unpin() }
+func (l *HandWorker) Over() bool { return l.worker.over() }
 
 // Moved is a turn of the idle check.
-func (l *HandLane) Moved(end int64) { l.lane.moved(end) }
+func (l *HandWorker) Moved(end int64) { l.worker.moved(end) }
 
 // Close closes the lane, as goka does at the end of a session.
-func (l *HandLane) Close() error { return l.store.Close() }
+func (l *HandWorker) Close() error { return l.store.Close() }
 
 // Halted reports whether the lane has stopped at a message.
-func (l *HandLane) Halted() bool { return l.lane.halted != noOffset }
+func (l *HandWorker) Halted() bool { return l.worker.halted != noOffset }
 
 // Quiet reports whether nothing of the lane's is under way.
-func (l *HandLane) Quiet() bool {
-	l.lane.mu.Lock()
-	defer l.lane.mu.Unlock()
-	return len(l.lane.queue)+len(l.lane.sent)+len(l.lane.open) == 0
+func (l *HandWorker) Quiet() bool {
+	l.worker.mu.Lock()
+	defer l.worker.mu.Unlock()
+	return len(l.worker.queue)+len(l.worker.sent)+len(l.worker.open) == 0
 }
 
 // Pinned reports whether the store's offset is.
-func (l *HandLane) Pinned() bool { return l.store.pins > 0 }
+func (l *HandWorker) Pinned() bool { return l.store.pins > 0 }
 
 // Key is the row's.
 func (h *held) Key() string { return h.key }

@@ -235,7 +235,7 @@ func TestAMessageWaitsForADiskThatFails(t *testing.T) {
 	b.put(toyLog, "k", receive(5, "out"))
 	b.sums(map[string]int64{"k": 5})
 	g.mu.Lock()
-	store := g.life.lane(0).store
+	store := g.life.worker(0).store
 	g.mu.Unlock()
 	must(t, store.flush())
 	must(t, store.db.Close()) // as if the disk were gone

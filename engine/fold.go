@@ -67,8 +67,8 @@ func (m Machine[S]) Read(r Record) (Incoming, *Unreadable) {
 		return in, &Unreadable{Reason: "the message has no value"}
 	}
 	d, err := m.Decode(r.Value)
-	if d.Rules > m.Rules {
-		return in, &Unreadable{Halt: true, Reason: fmt.Sprintf("written under rules number %d, and this program knows them up to %d", d.Rules, m.Rules)}
+	if d.RulesVersion > m.RulesVersion {
+		return in, &Unreadable{Halt: true, Reason: fmt.Sprintf("written under rules number %d, and this program knows them up to %d", d.RulesVersion, m.RulesVersion)}
 	}
 	if err != nil {
 		return in, &Unreadable{Reason: err.Error()}
@@ -119,7 +119,7 @@ func (m Machine[S]) readOrigin(r Record, in *Incoming) error {
 		return err
 	}
 	switch {
-	case in.Emitted && !slices.Contains(m.Hears, o.Log):
+	case in.Emitted && !slices.Contains(m.AcceptsFrom, o.Log):
 		return fmt.Errorf("origin %s: %s does not send to %s", r.Origin, o.Log, m.Log)
 	case !in.Emitted && o.Log != m.Log:
 		return fmt.Errorf("origin %s: %s is not sent by machines", r.Origin, in.Type)
@@ -154,7 +154,7 @@ func (r Row[S]) Has(in Incoming) bool {
 // processing, replay, verification and simulation all come through here.
 func (m Machine[S]) Fold(row Row[S], in Incoming) (Row[S], Result[S]) {
 	res := m.Apply(row.State, in.Key, in.At, in.Decoded)
-	if res.Unfit != "" {
+	if res.Inapplicable != "" {
 		return row, res
 	}
 	return Row[S]{Head: headWith(row.Head, in), State: res.State}, res

@@ -54,8 +54,8 @@ const (
 	lastBackoff  = 10 * time.Second
 )
 
-// patience is how long a stop waits for what is under way before it gives it up, as a crash would.
-const patience = 5 * time.Second
+// timeout is how long a stop waits for what is under way before it gives it up, as a crash would.
+const timeout = 5 * time.Second
 
 // leaving is how long a group may take to hear that a member leaves.
 const leaving = 2 * time.Second
@@ -65,10 +65,10 @@ func NewGroup[S any](m Machine[S], c Config) *Group {
 	g := &Group{
 		name:    m.Group,
 		metrics: c.Metrics.of(m.Group), lookEvery: idleCheck, stallAfter: stallAfter,
-		logs:    append([]string{m.Log}, m.Hears...),
+		logs:    append([]string{m.Log}, m.AcceptsFrom...),
 		changed: make(chan struct{}),
 		build: func(i *instance) *goka.GroupGraph {
-			w := worker[S]{machine: m, instance: i}
+			w := processing[S]{machine: m, instance: i}
 			return w.graph()
 		},
 	}
@@ -149,7 +149,7 @@ func (g *Group) live(ctx context.Context) error {
 	g.show(p, i)
 	defer g.show(nil, nil)
 	giveUp := context.AfterFunc(life, func() {
-		time.AfterFunc(patience, func() { i.fail(errEnded) })
+		time.AfterFunc(timeout, func() { i.fail(errEnded) })
 	})
 	defer giveUp()
 	go i.watchIdle(life)
@@ -178,7 +178,7 @@ func (g *Group) newInstance(life context.Context, conn broker.Broker, stop conte
 		group: b.group, input: b.input, table: b.table, partitions: b.partitions,
 		conn: conn, dir: b.dir, files: b.files, eventSource: []byte("/stockflow/" + b.group), log: b.log, metrics: b.metrics, flaws: b.flaws, skips: b.skips,
 		ends: newEnds(conn, g.logs), life: life, stop: stop,
-		lanes: make([]atomic.Pointer[lane], b.partitions), halts: map[int32]string{}, changed: g.change,
+		workers: make([]atomic.Pointer[worker], b.partitions), halts: map[int32]string{}, changed: g.change,
 	}
 }
 

@@ -140,7 +140,7 @@ func TestUnknownRulesStopTheirPartitionAlone(t *testing.T) {
 
 	// A program that knows them goes on where the other stopped.
 	m := toyMachine()
-	m.Rules = 2
+	m.RulesVersion = 2
 	m.Decode = func(value []byte) (codecs.Decoded, error) {
 		return codecs.DecodeInventoryEvent(bytes.Replace(value, []byte(`"rules":2,`), nil, 1))
 	}

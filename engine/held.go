@@ -25,7 +25,7 @@ type held struct {
 }
 
 // resolve tells those who wait for a row that it is in no changelog, as far as is known.
-func (l *lane) resolve(h *held, err error) {
+func (l *worker) resolve(h *held, err error) {
 	l.mu.Lock()
 	done := h.settle(err)
 	l.mu.Unlock()
@@ -42,7 +42,7 @@ func (h *held) settle(err error) []func(error) {
 }
 
 // has reports whether the changelog has a row that was held, or one that took its place.
-func (l *lane) has(h *held) bool {
+func (l *worker) has(h *held) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h = h.newest()
@@ -50,7 +50,7 @@ func (l *lane) has(h *held) bool {
 }
 
 // tell has done told when the changelog has a row that was held, or one that took its place, or why it has not.
-func (l *lane) tell(h *held, done func(error)) {
+func (l *worker) tell(h *held, done func(error)) {
 	l.mu.Lock()
 	h = h.newest()
 	settled, err := h.settled, h.err

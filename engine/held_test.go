@@ -9,9 +9,9 @@ import (
 func newDirect(t *testing.T) *slip {
 	t.Helper()
 	s := newSlip(t)
-	s.lane.mu.Lock()
-	s.lane.direct = true
-	s.lane.mu.Unlock()
+	s.worker.mu.Lock()
+	s.worker.direct = true
+	s.worker.mu.Unlock()
 	return s
 }
 
@@ -39,12 +39,12 @@ func TestARowThatNeedNotWaitIsSentByWhoHoldsIt(t *testing.T) {
 	if len(s.sent) != 1 || s.sent[0] != h {
 		t.Fatalf("%d rows were sent when one was held", len(s.sent))
 	}
-	if s.lane.has(h) {
+	if s.worker.has(h) {
 		t.Error("the changelog has a row that it has not acknowledged")
 	}
 	told := s.toldOf(h)
 	s.acknowledged(h, 0)
-	if !s.lane.has(h) || len(*told) != 1 || (*told)[0] != nil {
+	if !s.worker.has(h) || len(*told) != 1 || (*told)[0] != nil {
 		t.Errorf("of a row that the changelog has is told: %v", *told)
 	}
 	if late := s.toldOf(h); len(*late) != 1 || (*late)[0] != nil {
@@ -82,11 +82,11 @@ func TestWhoseRowWasReplacedIsToldOfTheNewerOne(t *testing.T) {
 	if h := s.next(); h != newer {
 		t.Fatalf("the row %s was sent", h.value)
 	}
-	if s.lane.has(older) || len(*before)+len(*after) != 0 {
+	if s.worker.has(older) || len(*before)+len(*after) != 0 {
 		t.Error("the older row counts before the newer one is acknowledged")
 	}
 	s.acknowledged(newer, 0)
-	if !s.lane.has(older) || len(*before) != 1 || len(*after) != 1 {
+	if !s.worker.has(older) || len(*before) != 1 || len(*after) != 1 {
 		t.Errorf("told %d times, and %d times", len(*before), len(*after))
 	}
 }
@@ -104,7 +104,7 @@ func TestWhatIsHeldIsToldOfTheErrorThatEndsItsLane(t *testing.T) {
 			t.Errorf("is told %v", *told)
 		}
 	}
-	if s.lane.has(sent) || s.lane.has(waits) {
+	if s.worker.has(sent) || s.worker.has(waits) {
 		t.Error("a row that was given up counts as one that the changelog has")
 	}
 }

@@ -31,7 +31,7 @@ type instance struct {
 	log                 *slog.Logger
 	metrics             groupMetrics
 	flaws               flaws
-	mostTaken           int // of its lanes; 0 for maxTaken
+	mostApplied         int // of its lanes; 0 for maxTaken
 	ends                *ends
 	skips               *Skips
 	life                context.Context         // ends with the processor
@@ -40,9 +40,9 @@ type instance struct {
 	refuse              context.CancelFunc      // ends it
 	changed             func()                  // is called when a partition is at work, or has stopped
 
-	// lanes are by partition, nil for those that aren't owned or recovered here, and failure is the first error. They are
+	// workers are by partition, nil for those that aren't owned or recovered here, and failure is the first error. They are
 	// read for every message, and written under mu.
-	lanes   []atomic.Pointer[lane]
+	workers []atomic.Pointer[worker]
 	failure atomic.Pointer[error]
 
 	mu       sync.Mutex // guards what follows
@@ -54,16 +54,16 @@ type instance struct {
 // errEnded is why rows are given up after a life has ended without an error.
 var errEnded = errors.New("the processor has ended")
 
-// lane returns the lane of a partition that this instance owns or recovers.
-func (i *instance) lane(partition int32) *lane {
-	return i.lanes[partition].Load()
+// worker returns the worker of a partition that this instance owns or recovers.
+func (i *instance) worker(partition int32) *worker {
+	return i.workers[partition].Load()
 }
 
 // owned returns the lanes there are.
-func (i *instance) owned() []*lane {
-	var lanes []*lane
-	for p := range i.lanes {
-		if l := i.lanes[p].Load(); l != nil {
+func (i *instance) owned() []*worker {
+	var lanes []*worker
+	for p := range i.workers {
+		if l := i.workers[p].Load(); l != nil {
 			lanes = append(lanes, l)
 		}
 	}
@@ -122,12 +122,12 @@ func EndWithin(conn broker.Broker, table string, partition int32) func() (int64,
 }
 
 // begin begins a lane.
-func (i *instance) begin(partition int32, store *Store) (*laneStore, error) {
+func (i *instance) begin(partition int32, store *Store) (*workerStore, error) {
 	store.onError = i.fail
-	l := newLane(partition, store)
+	l := newWorker(partition, store)
 	l.foreign = i.foreign
-	if i.mostTaken > 0 {
-		l.mostTaken = i.mostTaken
+	if i.mostApplied > 0 {
+		l.mostApplied = i.mostApplied
 	}
 	l.flaws, store.early = i.flaws, i.flaws.storeEarly
 	i.mu.Lock()
@@ -135,16 +135,16 @@ func (i *instance) begin(partition int32, store *Store) (*laneStore, error) {
 	if err := i.failed(); err != nil {
 		return nil, err
 	}
-	if int(partition) >= len(i.lanes) {
-		return nil, fmt.Errorf("%s has a partition %d, and the logs have %d partitions", i.table, partition, len(i.lanes))
+	if int(partition) >= len(i.workers) {
+		return nil, fmt.Errorf("%s has a partition %d, and the logs have %d partitions", i.table, partition, len(i.workers))
 	}
-	i.lanes[partition].Store(l)
-	return &laneStore{Store: store, lane: l, instance: i}, nil
+	i.workers[partition].Store(l)
+	return &workerStore{Store: store, lane: l, instance: i}, nil
 }
 
 // foreign has changelog records read that this instance did not write. That it can't be done for a lane that has ended
 // meanwhile is no error: whoever owns the partition next meets the records.
-func (i *instance) foreign(l *lane, from, to int64) {
+func (i *instance) foreign(l *worker, from, to int64) {
 	i.repairs.Go(func() {
 		if err := i.readForeign(i.life, l, from, to); err != nil && !l.over() {
 			i.fail(err)
@@ -155,18 +155,18 @@ func (i *instance) foreign(l *lane, from, to int64) {
 // update is goka's update callback: one changelog record during the recovery.
 func (i *instance) update(ctx goka.UpdateContext, _ storage.Storage, key string, value []byte) error {
 	i.metrics.recovered.Inc()
-	return i.lane(ctx.Partition()).recover(key, value, ctx.Offset())
+	return i.worker(ctx.Partition()).recover(key, value, ctx.Offset())
 }
 
-// laneStore is a lane's store as goka sees it: the end of the recovery and of the lane come through it.
-type laneStore struct {
+// workerStore is a lane's store as goka sees it: the end of the recovery and of the lane come through it.
+type workerStore struct {
 	*Store
-	lane     *lane
+	lane     *worker
 	instance *instance
 }
 
 // Open refuses a changelog that is shorter than what the store has of it: goka would ask again and again.
-func (s *laneStore) Open() error {
+func (s *workerStore) Open() error {
 	if err := s.Store.Open(); err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (s *laneStore) Open() error {
 }
 
 // MarkRecovered makes the lane an owner, and starts it.
-func (s *laneStore) MarkRecovered() error {
+func (s *workerStore) MarkRecovered() error {
 	if err := s.instance.skips.read(s.instance.life, s.lane.partition); err != nil {
 		s.instance.fail(err)
 		return err
@@ -192,7 +192,7 @@ func (s *laneStore) MarkRecovered() error {
 }
 
 // own holds what the rows claim to have taken in against the logs, and makes the lane an owner.
-func (s *laneStore) own() error {
+func (s *workerStore) own() error {
 	if err := s.instance.checkReach(s.lane); err != nil {
 		s.instance.fail(err)
 		return err
@@ -203,7 +203,7 @@ func (s *laneStore) own() error {
 }
 
 // Close ends the lane. goka has waited for what was under way, or has given it up.
-func (s *laneStore) Close() error {
+func (s *workerStore) Close() error {
 	s.lane.fail(errEnded)
 	s.lane.close()
 	s.instance.leave(s.lane)
@@ -211,10 +211,10 @@ func (s *laneStore) Close() error {
 }
 
 // leave forgets a lane, and that it has halted: whoever owns the partition next finds out.
-func (i *instance) leave(l *lane) {
+func (i *instance) leave(l *worker) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if !i.lanes[l.partition].CompareAndSwap(l, nil) {
+	if !i.workers[l.partition].CompareAndSwap(l, nil) {
 		return
 	}
 	if _, halted := i.halts[l.partition]; halted {
@@ -224,7 +224,7 @@ func (i *instance) leave(l *lane) {
 }
 
 // checkChangelog refuses a changelog that ends before the last record that the lane's store has taken from it.
-func (i *instance) checkChangelog(l *lane) error {
+func (i *instance) checkChangelog(l *worker) error {
 	offset, err := l.store.GetOffset(noOffset)
 	if err != nil || offset == noOffset {
 		return err
@@ -240,7 +240,7 @@ func (i *instance) checkChangelog(l *lane) error {
 }
 
 // checkReach refuses logs that are shorter than what was taken from them.
-func (i *instance) checkReach(l *lane) error {
+func (i *instance) checkReach(l *worker) error {
 	err := i.checkClaims(l)
 	if !errors.Is(err, broker.ErrCut) {
 		return err
@@ -251,7 +251,7 @@ func (i *instance) checkReach(l *lane) error {
 	return i.checkClaims(l)
 }
 
-func (i *instance) checkClaims(l *lane) error {
+func (i *instance) checkClaims(l *worker) error {
 	claims := map[source]int64{{i.input, l.partition}: l.applied}
 	for s, offset := range l.seen {
 		claims[s] = max(claims[s], offset)

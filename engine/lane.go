@@ -2,20 +2,20 @@ package engine
 
 import "sync"
 
-// lane is one partition of a group while this instance owns it. It carries three of the four rules:
+// worker is one partition of a group while this instance owns it. It carries three of the four rules:
 //
 //   - A row waits here until every output emitted before it is acknowledged; only then its changelog record is sent.
 //     If the process dies before, the message is processed again and its outputs repeat, with the same origins.
 //   - The store on disk learns of a row when its changelog record is acknowledged, never before.
 //   - A message is done when goka says so, and its offset is marked when every one delivered before it is done too.
 //
-// A lane begins when goka builds the partition's storage and ends when it closes it.
-type lane struct {
+// A worker begins when goka builds the partition's storage and ends when it closes it.
+type worker struct {
 	partition int32
 	store     *Store
 	// send hands a row to the client. It may block, so it is called by the lane's own goroutine and never by a
 	// promise, which would freeze the client.
-	send func(*lane, *held)
+	send func(*worker, *held)
 
 	// sending is held from the taking of rows to their being sent, so that they are sent in the order of the queue. It comes before mu.
 	sending sync.Mutex
@@ -42,23 +42,23 @@ type lane struct {
 
 	// foreign is told of changelog records [from, to) that this instance did not write. The store stays pinned
 	// until the callee unpins it.
-	foreign   func(l *lane, from, to int64)
-	mostTaken int // maxTaken; the simulation makes it small
-	flaws     flaws
+	foreign     func(l *worker, from, to int64)
+	mostApplied int // maxTaken; the simulation makes it small
+	flaws       flaws
 	recovery
 }
 
 // maxQueue bounds the rows that wait, so that a log that is slow to take them slows the partition down.
 const maxQueue = 10_000
 
-// maxTaken bounds the header taken of a row that replaces others. A row that would get more is sent behind the one
+// maxApplied bounds the header taken of a row that replaces others. A row that would get more is sent behind the one
 // that waits.
-const maxTaken = 256 << 10
+const maxApplied = 256 << 10
 
-func newLane(partition int32, store *Store) *lane {
-	l := &lane{
+func newWorker(partition int32, store *Store) *worker {
+	l := &worker{
 		partition: partition, store: store, waiting: map[string]*held{}, open: map[int64]func(error){}, sent: map[*held]bool{},
-		halted: noOffset, mostTaken: maxTaken,
+		halted: noOffset, mostApplied: maxApplied,
 	}
 	l.wake = sync.NewCond(&l.mu)
 	l.recovery.init()
@@ -67,7 +67,7 @@ func newLane(partition int32, store *Store) *lane {
 
 // deliver notes that a message has come, before anything is done about it. It reports false when nothing may be
 // done: the lane has halted at an earlier message, which a row that took in this one would seem to have taken in too.
-func (l *lane) deliver(offset, at int64) bool {
+func (l *worker) deliver(offset, at int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.input.begin(offset)
@@ -80,7 +80,7 @@ func (l *lane) deliver(offset, at int64) bool {
 
 // reached returns the LogAppendTime of the message that the lane is at: the last that came, or the one that it has halted at.
 // It is 0 while all that came is done.
-func (l *lane) reached() int64 {
+func (l *worker) reached() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.input.end() == l.input.next {
@@ -90,7 +90,7 @@ func (l *lane) reached() int64 {
 }
 
 // hasHalted reports whether the lane takes no message any more.
-func (l *lane) hasHalted() bool {
+func (l *worker) hasHalted() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.halted != noOffset
@@ -98,7 +98,7 @@ func (l *lane) hasHalted() bool {
 
 // done notes that all effects of a message are acknowledged. It returns the offset to mark, that of the first
 // message of which this is not yet known, and whether any message is below it.
-func (l *lane) done(offset int64) (end int64, any bool) {
+func (l *worker) done(offset int64) (end int64, any bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.halted == noOffset || offset < l.halted {
@@ -112,7 +112,7 @@ func (l *lane) done(offset int64) (end int64, any bool) {
 
 // halt keeps a message, and all after it, from ever being done here, whatever goka thinks of it: during a
 // shutdown goka commits what has failed.
-func (l *lane) halt(offset int64) {
+func (l *worker) halt(offset int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.halted == noOffset {
@@ -121,7 +121,7 @@ func (l *lane) halt(offset int64) {
 }
 
 // resume ends a halt at a message, which is done next.
-func (l *lane) resume(offset int64) {
+func (l *worker) resume(offset int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.halted == offset {
@@ -131,7 +131,7 @@ func (l *lane) resume(offset int64) {
 
 // emit notes an output that is about to be sent and returns its sequence number. done is told when the output is
 // acknowledged, or why it is not; it is nil where a row follows, whose acknowledgement says so too.
-func (l *lane) emit(done func(error)) (int64, error) {
+func (l *worker) emit(done func(error)) (int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
@@ -146,7 +146,7 @@ func (l *lane) emit(done func(error)) (int64, error) {
 }
 
 // emitted notes that an output is acknowledged, which may let rows go.
-func (l *lane) emitted(seq int64) {
+func (l *worker) emitted(seq int64) {
 	l.mu.Lock()
 	l.outputs.finish(seq)
 	done := l.open[seq]
@@ -168,13 +168,13 @@ func (l *lane) emitted(seq int64) {
 }
 
 // ready reports whether the first row of the queue may go. The caller holds mu.
-func (l *lane) ready() bool {
+func (l *worker) ready() bool {
 	return len(l.queue) > 0 && l.queue[0].need <= l.outputs.end()
 }
 
 // hold queues a row behind the outputs emitted so far. A row of the same key that still waits is replaced: the
 // newer one's acknowledgement counts for both, and so does what went into it. It blocks while too many wait.
-func (l *lane) hold(h *held) error {
+func (l *worker) hold(h *held) error {
 	l.mu.Lock()
 	for len(l.queue) >= maxQueue && l.err == nil {
 		l.wake.Wait()
@@ -200,16 +200,16 @@ func (l *lane) hold(h *held) error {
 
 // idle reports whether a row that is held now would be the first of the queue and might go at once, by who holds it. The
 // caller holds mu.
-func (l *lane) idle() bool {
+func (l *worker) idle() bool {
 	return l.direct && len(l.queue) == 0 && l.outputs.end() == l.outputs.next
 }
 
 // enqueue is hold without waiting for room. The caller holds mu.
-func (l *lane) enqueue(h *held) error {
+func (l *worker) enqueue(h *held) error {
 	if l.err != nil {
 		return l.err
 	}
-	if old := l.waiting[h.key]; old != nil && len(old.taken)+len(h.taken) <= l.mostTaken {
+	if old := l.waiting[h.key]; old != nil && len(old.taken)+len(h.taken) <= l.mostApplied {
 		old.by = h
 		h.done, old.done = append(old.done, h.done...), nil
 		h.taken = append(old.taken, h.taken...)
@@ -224,14 +224,14 @@ func (l *lane) enqueue(h *held) error {
 }
 
 // run sends rows as their outputs are acknowledged, until the lane is closed.
-func (l *lane) run() {
+func (l *worker) run() {
 	for l.await() {
 		l.sendReady()
 	}
 }
 
 // sendReady sends the rows that may go.
-func (l *lane) sendReady() {
+func (l *worker) sendReady() {
 	l.sending.Lock()
 	defer l.sending.Unlock()
 	for _, h := range l.take() {
@@ -240,7 +240,7 @@ func (l *lane) sendReady() {
 }
 
 // await waits for rows that may go. It reports false once the lane is closed.
-func (l *lane) await() bool {
+func (l *worker) await() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for !l.closed && !l.ready() {
@@ -250,7 +250,7 @@ func (l *lane) await() bool {
 }
 
 // take returns the rows that may go now, in the order in which they are to be sent.
-func (l *lane) take() (ready []*held) {
+func (l *worker) take() (ready []*held) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for ; l.ready(); l.queue = l.queue[1:] {
@@ -268,7 +268,7 @@ func (l *lane) take() (ready []*held) {
 
 // acknowledged notes that the changelog has a row at offset. Our own records follow each other without a gap, so
 // what lies in a gap was written by somebody else: an instance that no longer owns the partition.
-func (l *lane) acknowledged(h *held, offset int64) {
+func (l *worker) acknowledged(h *held, offset int64) {
 	l.mu.Lock()
 	from := l.next
 	l.next = offset + 1
@@ -292,7 +292,7 @@ func (l *lane) acknowledged(h *held, offset int64) {
 }
 
 // moved takes notice that the changelog ends at end though nothing of ours is on its way there.
-func (l *lane) moved(end int64) {
+func (l *worker) moved(end int64) {
 	l.mu.Lock()
 	from := l.next
 	strange := l.owned && len(l.sent) == 0 && len(l.queue) == 0 && end > from
@@ -309,7 +309,7 @@ func (l *lane) moved(end int64) {
 // fail gives up whatever is not acknowledged, so that goka stops waiting for it. Of what was sent, nobody knows
 // whether it arrived; it will be sent again, with the same origin. Of what waits, nothing is in the changelog, so
 // nothing is on disk.
-func (l *lane) fail(err error) {
+func (l *worker) fail(err error) {
 	l.mu.Lock()
 	if l.err == nil {
 		l.err = err
@@ -331,14 +331,14 @@ func (l *lane) fail(err error) {
 }
 
 // over reports whether the lane takes no more rows.
-func (l *lane) over() bool {
+func (l *worker) over() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err != nil
 }
 
 // close ends the lane's goroutine.
-func (l *lane) close() {
+func (l *worker) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true

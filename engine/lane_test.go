@@ -12,7 +12,7 @@ import (
 
 // slip is a lane whose rows go into a slice instead of a changelog.
 type slip struct {
-	*lane
+	*worker
 	t    *testing.T
 	mu   sync.Mutex
 	sent []*held
@@ -22,14 +22,14 @@ type slip struct {
 func newSlip(t *testing.T) *slip {
 	t.Helper()
 	store := newStore(t, t.TempDir())
-	s := &slip{lane: newLane(0, store), t: t, came: make(chan struct{}, 100)}
-	s.send = func(_ *lane, h *held) {
+	s := &slip{worker: newWorker(0, store), t: t, came: make(chan struct{}, 100)}
+	s.send = func(_ *worker, h *held) {
 		s.mu.Lock()
 		s.sent = append(s.sent, h)
 		s.mu.Unlock()
 		s.came <- struct{}{}
 	}
-	s.foreign = func(*lane, int64, int64) { t.Error("records of others where there are none") }
+	s.foreign = func(*worker, int64, int64) { t.Error("records of others where there are none") }
 	if err := s.own(); err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestRowsThatWaitDoNotReplaceAnAdoptedOne(t *testing.T) {
 		outputs := []int64{s.output(t)}
 		for _, applied := range []int64{5, 6} {
 			must(t, s.store.Set("k", row(applied)))
-			must(t, s.hold(&held{key: "k", set: s.store.current("k"), value: row(applied), taken: make([]byte, maxTaken*2/3)}))
+			must(t, s.hold(&held{key: "k", set: s.store.current("k"), value: row(applied), taken: make([]byte, maxApplied*2/3)}))
 			outputs = append(outputs, s.output(t))
 		}
 		for _, seq := range outputs[:leaves] {
@@ -192,7 +192,7 @@ func TestAGapIsSomebodyElses(t *testing.T) {
 	s := newSlip(t)
 	var done []string
 	var from, to int64
-	s.foreign = func(_ *lane, f, t int64) { from, to = f, t }
+	s.foreign = func(_ *worker, f, t int64) { from, to = f, t }
 	s.set(t, "a", "a1", &done)
 	s.acknowledged(s.next(), 0)
 	s.set(t, "a", "a2", &done)
@@ -255,7 +255,7 @@ func TestAnAdoptedRowOutlastsOursOnTheirWay(t *testing.T) {
 	for name, waits := range map[string]bool{"sent": false, "waiting": true} {
 		t.Run(name, func(t *testing.T) {
 			s := newSlip(t)
-			s.lane.next = 1 // theirs is at 0
+			s.worker.next = 1 // theirs is at 0
 			var done []string
 			first := s.output(t)
 			if !waits {
@@ -279,7 +279,7 @@ func TestAnAdoptedRowOutlastsOursOnTheirWay(t *testing.T) {
 			if string(again.value) != string(newer) || s.store.pins == 0 {
 				t.Errorf("written again was %q, with %d pins", again.value, s.store.pins)
 			}
-			s.acknowledged(again, s.lane.next)
+			s.acknowledged(again, s.worker.next)
 			if s.store.pins != 0 || len(done) != 1 {
 				t.Errorf("then %d pins are left, and done are %q", s.store.pins, done)
 			}

@@ -26,21 +26,21 @@ func (d *delivery[S]) letter(reason string, skip *codecs.Skip) error {
 		l.Headers = append(l.Headers, codecs.Header{Key: k, Value: v})
 	}
 	sortHeaders(l.Headers)
-	key, value := encodeLetter(l)
+	key, value := x(l)
 	if skip == nil {
-		return d.emitLast(Letters, key, letterType, value)
+		return d.emitLast(DeadLetters, key, deadLetterType, value)
 	}
 	return d.deferred(func(done func(error)) error { // to where it is looked for
-		return d.emitTo(d.Partition, Letters, key, letterType, value, nil, done)
+		return d.emitTo(d.Partition, DeadLetters, key, deadLetterType, value, nil, done)
 	})
 }
 
-const letterType = "dead_letter"
+const deadLetterType = "dead_letter"
 
-// encodeLetter writes a letter, or what there is room for.
-func encodeLetter(l codecs.DeadLetter) (key string, value []byte) {
-	if len(l.Key)+len(l.Value) < maxLetter {
-		if value := codecs.EncodeDeadLetter(l); len(value) <= maxLetter {
+// x writes a letter, or what there is room for.
+func x(l codecs.DeadLetter) (key string, value []byte) {
+	if len(l.Key)+len(l.Value) < maxDeadLetter {
+		if value := codecs.EncodeDeadLetter(l); len(value) <= maxDeadLetter {
 			return string(l.Key), value
 		}
 	}
@@ -65,7 +65,7 @@ func cut(l codecs.DeadLetter) codecs.DeadLetter {
 	return l
 }
 
-func beginning(b []byte) []byte { return b[:min(len(b), codecs.LetterBytes)] }
+func beginning(b []byte) []byte { return b[:min(len(b), codecs.DeadLetterBytes)] }
 
 func sortHeaders(h []codecs.Header) {
 	slices.SortFunc(h, func(a, b codecs.Header) int { return cmp.Compare(a.Key, b.Key) })

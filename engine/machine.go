@@ -4,12 +4,12 @@ import "stockflow/codecs"
 
 // Machine is a pure function with the log it reads and the table it keeps. S is the row without its head.
 type Machine[S any] struct {
-	Group string   // the consumer group, "order"
-	Log   string   // the one log it reads, "order-events"
-	Table string   // "order-table", which is Group + "-table", as goka names it
-	Sends []string // the logs that it sends to
-	Hears []string // the logs whose machines send to Log
-	Rules uint32   // the highest number of rules that Apply knows
+	Group        string   // the consumer group, "order"
+	Log          string   // the one log it reads, "order-events"
+	Table        string   // "order-table", which is Group + "-table", as goka names it
+	Sends        []string // the logs that it sends to
+	AcceptsFrom  []string // the logs whose machines send to Log
+	RulesVersion uint32   // the highest number of rules that Apply knows
 
 	// Decode reads a value of Log. It never panics; its error is the reason in a dead letter.
 	Decode func(value []byte) (codecs.Decoded, error)
@@ -26,10 +26,10 @@ type Machine[S any] struct {
 
 // Result is what a message does.
 type Result[S any] struct {
-	State   S
-	Outputs []Output // to be sent in this order, and acknowledged before the row is
-	Refusal string   // why a command was refused, for whoever sent it; "" if it was taken
-	Unfit   string   // why no rule can take the message: it becomes a dead letter and the row stays; "" if one did
+	State        S
+	Outputs      []Output // to be sent in this order, and acknowledged before the row is
+	Refusal      string   // why a command was refused, for whoever sent it; "" if it was taken
+	Inapplicable string   // why no rule can take the message: it becomes a dead letter and the row stays; "" if one did
 }
 
 // Output is a message to another machine's log.

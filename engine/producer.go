@@ -17,8 +17,8 @@ import (
 // the broker would come when later records are already under way.
 const maxRecord = 3 << 20
 
-// maxLetter is the same for dead letters, which must hold whatever a log could.
-const maxLetter = 7 << 20
+// maxDeadLetter is the same for dead letters, which must hold whatever a log could.
+const maxDeadLetter = 7 << 20
 
 // producer is the goka.Producer of an instance.
 // Outputs go out at once; rows wait in their lane. After the first error it refuses everything.
@@ -40,7 +40,7 @@ func (i *instance) buildProducer([]string, string, func() hash.Hash32) (goka.Pro
 	if err != nil {
 		return nil, err
 	}
-	letters, err := i.conn.Producer(maxLetter)
+	letters, err := i.conn.Producer(maxDeadLetter)
 	if err != nil {
 		client.Close()
 		return nil, err
@@ -68,8 +68,8 @@ func (p *producer) EmitWithHeaders(string, string, []byte, goka.Headers) *goka.P
 
 func checkSize[K string | []byte](topic string, key K, value []byte) error {
 	limit := maxRecord
-	if topic == Letters {
-		limit = maxLetter
+	if topic == DeadLetters {
+		limit = maxDeadLetter
 	}
 	if len(value) > limit {
 		return fmt.Errorf("a record of %d bytes for %s with key %q: at most %d are sent", len(value), topic, key, limit)
@@ -78,7 +78,7 @@ func checkSize[K string | []byte](topic string, key K, value []byte) error {
 }
 
 // sendOutput sends an output of a message of a lane's. done is as for lane.emit; it is told of every error, too.
-func (p *producer) sendOutput(l *lane, record *kgo.Record, done func(error)) error {
+func (p *producer) sendOutput(l *worker, record *kgo.Record, done func(error)) error {
 	err := p.failed()
 	if err == nil {
 		err = checkSize(record.Topic, record.Key, record.Value)
@@ -91,7 +91,7 @@ func (p *producer) sendOutput(l *lane, record *kgo.Record, done func(error)) err
 		return err
 	}
 	client := p.client
-	if record.Topic == Letters {
+	if record.Topic == DeadLetters {
 		client = p.letters
 	}
 	client.Produce(p.sending, record, func(r *kgo.Record, err error) {
@@ -130,7 +130,7 @@ func (i *instance) cloudEvent(o codecs.Origin, typ string, at int64) []kgo.Recor
 }
 
 // sendRow sends a row that no longer has to wait. The lane's goroutine calls it.
-func (i *instance) sendRow(l *lane, h *held) {
+func (i *instance) sendRow(l *worker, h *held) {
 	if err := i.failed(); err != nil {
 		l.resolve(h, err)
 		return

@@ -15,12 +15,12 @@ import (
 type progress struct {
 	conn       broker.Broker
 	group, log string
-	standings  map[int32]*standing // of partitions behind whose committed offset something is written
-	looked     time.Time           // when it was last tried to look
+	backlogs   map[int32]*backlog // of partitions behind whose committed offset something is written
+	looked     time.Time          // when it was last tried to look
 }
 
-// standing is where a group stands in a partition.
-type standing struct {
+// backlog is where a group stands in a partition.
+type backlog struct {
 	partition int32
 	committed int64     // the offset of the next message
 	written   int64     // where the partition ends, with what can't be read yet
@@ -39,7 +39,7 @@ const examining = 5 * time.Second
 // look finds out where the group stands. While the brokers don't say, time stands still: nobody could take anything.
 func (p *progress) look(ctx context.Context, now time.Time) error {
 	err := p.ask(ctx, now)
-	for _, s := range p.standings {
+	for _, s := range p.backlogs {
 		if err != nil && !s.since.After(p.looked) {
 			s.since = s.since.Add(now.Sub(p.looked))
 		}
@@ -56,7 +56,7 @@ func (p *progress) ask(ctx context.Context, now time.Time) error {
 		return err
 	}
 	maps.DeleteFunc(lags, func(_ broker.TopicPartition, lag int64) bool { return lag <= 0 })
-	maps.DeleteFunc(p.standings, func(n int32, _ *standing) bool { return lags[broker.TopicPartition{Topic: p.log, Partition: n}] == 0 })
+	maps.DeleteFunc(p.backlogs, func(n int32, _ *backlog) bool { return lags[broker.TopicPartition{Topic: p.log, Partition: n}] == 0 })
 	if len(lags) == 0 {
 		return nil
 	}
@@ -64,12 +64,12 @@ func (p *progress) ask(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	var still []*standing
+	var still []*backlog
 	for at, lag := range lags {
-		s := p.standings[at.Partition]
+		s := p.backlogs[at.Partition]
 		if s == nil || s.committed != committed[at] {
-			s = &standing{partition: at.Partition, committed: committed[at], searched: committed[at], since: now}
-			p.standings[at.Partition] = s
+			s = &backlog{partition: at.Partition, committed: committed[at], searched: committed[at], since: now}
+			p.backlogs[at.Partition] = s
 		} else {
 			if s.waiting() == 0 {
 				s.since = now
@@ -82,7 +82,7 @@ func (p *progress) ask(ctx context.Context, now time.Time) error {
 }
 
 // examine looks at what waits in partitions where nothing has moved.
-func (p *progress) examine(ctx context.Context, still []*standing, now time.Time) error {
+func (p *progress) examine(ctx context.Context, still []*backlog, now time.Time) error {
 	if len(still) == 0 {
 		return nil
 	}
@@ -97,7 +97,7 @@ func (p *progress) examine(ctx context.Context, still []*standing, now time.Time
 }
 
 // search looks for the first message that waits in a partition, before the end of what can be read.
-func (p *progress) search(ctx context.Context, s *standing, end int64, now time.Time) {
+func (p *progress) search(ctx context.Context, s *backlog, end int64, now time.Time) {
 	if !s.first.IsZero() || end <= s.searched {
 		return
 	}
@@ -117,10 +117,10 @@ func (p *progress) search(ctx context.Context, s *standing, end int64, now time.
 }
 
 // waiting returns how many records wait, as far as is known.
-func (s *standing) waiting() int64 { return s.written - s.searched }
+func (s *backlog) waiting() int64 { return s.written - s.searched }
 
 // age returns how long the first message has waited; if it isn't known which that is, since when the group stands there.
-func (s *standing) age(now time.Time) time.Duration {
+func (s *backlog) age(now time.Time) time.Duration {
 	switch {
 	case !s.first.IsZero():
 		return max(0, now.Sub(s.first))
@@ -131,9 +131,9 @@ func (s *standing) age(now time.Time) time.Duration {
 }
 
 // stalled reports whether messages have waited for too long and nobody has taken one.
-func (s *standing) stalled(now time.Time, patience time.Duration) bool {
+func (s *backlog) stalled(now time.Time, patience time.Duration) bool {
 	return s.waiting() > 0 && now.Sub(s.since) >= patience
 }
 
 // held reports whether all that waits was written by transactions that are open.
-func (s *standing) held() bool { return s.first.IsZero() && s.unread == nil }
+func (s *backlog) held() bool { return s.first.IsZero() && s.unread == nil }

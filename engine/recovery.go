@@ -33,7 +33,7 @@ func (r *recovery) init() {
 }
 
 // recover takes one changelog record into the store: the newer row of a key stays, whichever comes last.
-func (l *lane) recover(key string, value []byte, offset int64) error {
+func (l *worker) recover(key string, value []byte, offset int64) error {
 	l.mu.Lock()
 	l.next = offset + 1
 	l.mu.Unlock()
@@ -68,14 +68,14 @@ func (l *lane) recover(key string, value []byte, offset int64) error {
 }
 
 // unreadable and readable keep the store pinned while a record that does not decode may be a key's newest.
-func (l *lane) unreadable(key string, why error) {
+func (l *worker) unreadable(key string, why error) {
 	if l.unread[key] == nil {
 		l.store.Pin()
 	}
 	l.unread[key] = why
 }
 
-func (l *lane) readable(key string) {
+func (l *worker) readable(key string) {
 	if l.unread[key] != nil {
 		delete(l.unread, key)
 		l.store.Unpin()
@@ -84,14 +84,14 @@ func (l *lane) readable(key string) {
 
 // restale and unstale keep the store pinned while the last record of a key is not its newest: who dies now and
 // starts again from the disk must read that record again, and know.
-func (l *lane) restale(key string) {
+func (l *worker) restale(key string) {
 	if !l.stale[key] {
 		l.stale[key] = true
 		l.store.Pin()
 	}
 }
 
-func (l *lane) unstale(key string) {
+func (l *worker) unstale(key string) {
 	if l.stale[key] {
 		delete(l.stale, key)
 		l.store.Unpin()
@@ -99,7 +99,7 @@ func (l *lane) unstale(key string) {
 }
 
 // reach remembers the furthest offsets that rows claim to have taken in.
-func (l *lane) reach(h codecs.Head) {
+func (l *worker) reach(h codecs.Head) {
 	l.applied = max(l.applied, h.Applied)
 	for _, o := range h.Seen {
 		s := source{o.Log, o.Partition}
@@ -109,7 +109,7 @@ func (l *lane) reach(h codecs.Head) {
 
 // claims are the furthest offsets that the newest rows of the lane claim to have taken in: those that reach has
 // remembered may be claims of rows that a replay has replaced.
-func (l *lane) claims() error {
+func (l *worker) claims() error {
 	rows, err := l.store.Iterator()
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func (l *lane) claims() error {
 }
 
 // own ends the recovery: the lane may write, first the rows whose last record is not their newest.
-func (l *lane) own() error {
+func (l *worker) own() error {
 	for _, key := range slices.Sorted(maps.Keys(l.unread)) {
 		return l.unread[key]
 	}

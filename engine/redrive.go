@@ -22,8 +22,8 @@ type Redriver struct {
 
 // Redrive is a letter that is to be sent again.
 type Redrive struct {
-	Letter codecs.DeadLetter
-	ID     string // the header redrive: what has the same counts once in a row
+	DeadLetter codecs.DeadLetter
+	ID         string // the header redrive: what has the same counts once in a row
 	// Repaired is sent in place of the letter's value, if it isn't nil.
 	Repaired []byte
 }
@@ -46,12 +46,12 @@ func (e *Emitter) Redriver() *Redriver { return &Redriver{e.writer, e.partitions
 func (r *Redriver) Send(ctx context.Context, l Redrive) (Position, error) {
 	record := l.record(r.partitions)
 	if err := r.writer.Write(ctx, record); err != nil {
-		return Position{}, fmt.Errorf("sending %s again: %w", nameOf(l.Letter), err)
+		return Position{}, fmt.Errorf("sending %s again: %w", nameOf(l.DeadLetter), err)
 	}
 	// If the process dies here, the letter is in its log and its note is not.
 	at := Position{Partition: record.Partition, Offset: record.Offset}
 	if err := r.writer.Write(ctx, l.note(at)); err != nil {
-		return at, fmt.Errorf("noting in %s that %s was sent again: %w: %v", Letters, nameOf(l.Letter), ErrUnknown, err) //nolint:errorlint // that the note was not sent doesn't mean that the letter wasn't
+		return at, fmt.Errorf("noting in %s that %s was sent again: %w: %v", DeadLetters, nameOf(l.DeadLetter), ErrUnknown, err) //nolint:errorlint // that the note was not sent doesn't mean that the letter wasn't
 	}
 	return at, nil
 }
@@ -62,11 +62,11 @@ func (r *Redriver) Close() { r.writer.Close() }
 // record is the message that l becomes: what was not the message's own, but told where it stood, stays behind.
 func (l Redrive) record(partitions int32) *kgo.Record {
 	out := &kgo.Record{
-		Topic: l.Letter.Topic, Partition: broker.Partition(l.Letter.Key, partitions),
-		Key: l.Letter.Key, Value: l.value(),
+		Topic: l.DeadLetter.Topic, Partition: broker.Partition(l.DeadLetter.Key, partitions),
+		Key: l.DeadLetter.Key, Value: l.value(),
 		Headers: []kgo.RecordHeader{{Key: codecs.HeaderRedrive, Value: []byte(l.ID)}},
 	}
-	for _, h := range l.Letter.Headers {
+	for _, h := range l.DeadLetter.Headers {
 		switch h.Key {
 		case codecs.HeaderOrigin, codecs.HeaderRedrive:
 			continue
@@ -86,22 +86,22 @@ func (l Redrive) value() []byte {
 	switch {
 	case l.Repaired != nil:
 		return l.Repaired
-	case l.Letter.NoValue:
+	case l.DeadLetter.NoValue:
 		return nil
 	}
-	return append([]byte{}, l.Letter.Value...) // never nil: an empty value is not the same as none
+	return append([]byte{}, l.DeadLetter.Value...) // never nil: an empty value is not the same as none
 }
 
 // note is what says that l was sent again, on the partition that its letter is on.
 func (l Redrive) note(at Position) *kgo.Record {
 	value := codecs.EncodeDeadLetter(codecs.DeadLetter{
-		Topic: l.Letter.Topic, Partition: l.Letter.Partition, Offset: l.Letter.Offset, At: l.Letter.At, Key: l.Letter.Key,
+		Topic: l.DeadLetter.Topic, Partition: l.DeadLetter.Partition, Offset: l.DeadLetter.Offset, At: l.DeadLetter.At, Key: l.DeadLetter.Key,
 		Redrive: &codecs.Redrive{
 			ID: l.ID, Repaired: l.Repaired != nil, Partition: at.Partition, Offset: at.Offset,
 		},
 	})
 	return &kgo.Record{
-		Topic: Letters, Partition: at.Partition, Key: l.Letter.Key, Value: value, // all topics have as many partitions
+		Topic: DeadLetters, Partition: at.Partition, Key: l.DeadLetter.Key, Value: value, // all topics have as many partitions
 	}
 }
 

@@ -92,7 +92,7 @@ func TestAMovedRedriveKeepsItsId(t *testing.T) {
 type forgetful struct{ broker.Writer }
 
 func (f forgetful) Write(_ context.Context, r *kgo.Record) error {
-	if r.Topic == Letters {
+	if r.Topic == DeadLetters {
 		return ErrUnreachable
 	}
 	return nil
@@ -120,11 +120,11 @@ func TestARedriverSendsWhatWasThere(t *testing.T) {
 		return d
 	}
 	letters := []Redrive{
-		{ID: "one", Letter: letter(1, codecs.DeadLetter{Value: []byte("\xffx"), Headers: headers(
+		{ID: "one", DeadLetter: letter(1, codecs.DeadLetter{Value: []byte("\xffx"), Headers: headers(
 			"origin", "sink/0/1/0", "ce_id", "sink/0/1/0", "ce_type", "stockflow.reserve", "content-type", "application/protobuf", "mine", "")})},
-		{ID: "two", Letter: letter(2, codecs.DeadLetter{NoValue: true})},
-		{ID: "three", Letter: letter(3, codecs.DeadLetter{})},
-		{ID: "four", Letter: letter(4, codecs.DeadLetter{Value: []byte("x"), Headers: headers("redrive", "a", "content-type", "application/protobuf")}), Repaired: []byte("{}")},
+		{ID: "two", DeadLetter: letter(2, codecs.DeadLetter{NoValue: true})},
+		{ID: "three", DeadLetter: letter(3, codecs.DeadLetter{})},
+		{ID: "four", DeadLetter: letter(4, codecs.DeadLetter{Value: []byte("x"), Headers: headers("redrive", "a", "content-type", "application/protobuf")}), Repaired: []byte("{}")},
 	}
 	r, err := NewRedriver(b.conn, 4)
 	if err != nil {
@@ -134,7 +134,7 @@ func TestARedriverSendsWhatWasThere(t *testing.T) {
 	for i, l := range letters {
 		want := Position{Partition: broker.Partition([]byte("k"), 4), Offset: int64(i)}
 		if at, err := r.Send(t.Context(), l); err != nil || at != want {
-			t.Fatalf("%s was sent to %v, %v, expected %v", nameOf(l.Letter), at, err, want)
+			t.Fatalf("%s was sent to %v, %v, expected %v", nameOf(l.DeadLetter), at, err, want)
 		}
 	}
 	want := []string{
@@ -163,7 +163,7 @@ func TestARedriverSendsWhatWasThere(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	for i, note := range b.letters(4) {
-		if l := letters[i].Letter; note.Redrive == nil || nameOf(note) != nameOf(l) || note.Redrive.ID != letters[i].ID ||
+		if l := letters[i].DeadLetter; note.Redrive == nil || nameOf(note) != nameOf(l) || note.Redrive.ID != letters[i].ID ||
 			note.Redrive.Offset != int64(i) || note.Redrive.Repaired != (i == 3) {
 			t.Errorf("the note is %+v %+v", note, note.Redrive)
 		}

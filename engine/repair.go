@@ -15,7 +15,7 @@ const idleCheck = 5 * time.Second
 
 // repair writes the row of key again, as the last record of the key in the changelog is an older one. The store
 // stays pinned by the caller until the changelog has it.
-func (l *lane) repair(key string) error {
+func (l *worker) repair(key string) error {
 	if l.flaws.noRepair {
 		l.unpin(nil)
 		return nil
@@ -30,7 +30,7 @@ func (l *lane) repair(key string) error {
 }
 
 // again queues the row of key as it is now. The caller holds mu.
-func (l *lane) again(key string) error {
+func (l *worker) again(key string) error {
 	value, err := l.store.Get(key)
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (l *lane) again(key string) error {
 // adopt makes a row of somebody else's ours, which is older or not there. If it is older, it may lie behind theirs in the
 // changelog, or be on its way there: then theirs is written again, behind it. What is on its way must not become the row
 // again by its acknowledgement.
-func (l *lane) adopt(key string, theirs []byte, older bool) error {
+func (l *worker) adopt(key string, theirs []byte, older bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.store.Adopt(key, theirs)
@@ -61,7 +61,7 @@ func (l *lane) adopt(key string, theirs []byte, older bool) error {
 }
 
 // unpin ends a repair. A failed one leaves the store pinned: it is about to be closed.
-func (l *lane) unpin(err error) {
+func (l *worker) unpin(err error) {
 	if err == nil {
 		l.store.Unpin()
 	}
@@ -70,7 +70,7 @@ func (l *lane) unpin(err error) {
 // meet looks at a changelog record that somebody else wrote. If it is newer than our row, we adopt it: its outputs
 // are acknowledged, for its writer followed the same rules. If ours is newer, ours is written again. No message is
 // folded meanwhile: what is folded into the row before would take the place of the one that was adopted.
-func (l *lane) meet(key string, value []byte) error {
+func (l *worker) meet(key string, value []byte) error {
 	l.folding.Lock()
 	defer l.folding.Unlock()
 	ours, err := l.store.Get(key)
@@ -100,7 +100,7 @@ func (l *lane) meet(key string, value []byte) error {
 }
 
 // readForeign reads the changelog records [from, to) of a lane, and unpins its store when they are dealt with.
-func (i *instance) readForeign(ctx context.Context, l *lane, from, to int64) error {
+func (i *instance) readForeign(ctx context.Context, l *worker, from, to int64) error {
 	i.log.Warn("records in the changelog that another instance wrote", "topic", i.table, "partition", l.partition, "offset", from, "records", to-from)
 	err := i.conn.Read(ctx, i.table, l.partition, from, to, func(r *kgo.Record) error {
 		i.metrics.foreign.Inc()

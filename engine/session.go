@@ -33,12 +33,12 @@ type handler struct {
 
 // Setup lets goka build and recover the lanes of this session, and notes which they are.
 func (h *handler) Setup(s sarama.ConsumerGroupSession) error {
-	h.session = &session{ConsumerGroupSession: s, lanes: map[int32]*lane{}}
+	h.session = &session{ConsumerGroupSession: s, workers: map[int32]*worker{}}
 	if err := h.ConsumerGroupHandler.Setup(h.session); err != nil {
 		return err
 	}
 	for _, partition := range s.Claims()[h.instance.input] {
-		h.session.lanes[partition] = h.instance.lane(partition)
+		h.session.workers[partition] = h.instance.worker(partition)
 	}
 	return nil
 }
@@ -49,7 +49,7 @@ func (h *handler) ConsumeClaim(_ sarama.ConsumerGroupSession, claim sarama.Consu
 
 func (h *handler) Cleanup(s sarama.ConsumerGroupSession) error {
 	if h.session == nil {
-		h.session = &session{ConsumerGroupSession: s, lanes: map[int32]*lane{}}
+		h.session = &session{ConsumerGroupSession: s, workers: map[int32]*worker{}}
 	}
 	return h.ConsumerGroupHandler.Cleanup(h.session)
 }
@@ -58,12 +58,12 @@ func (h *handler) Cleanup(s sarama.ConsumerGroupSession) error {
 // generation: a late acknowledgement of an earlier one must not mark for a later one.
 type session struct {
 	sarama.ConsumerGroupSession
-	lanes map[int32]*lane // written by Setup alone, before any message
+	workers map[int32]*worker // written by Setup alone, before any message
 }
 
 // MarkOffset is told by goka that the message before offset is done. The session forgets marks that do not rise.
 func (s *session) MarkOffset(topic string, partition int32, offset int64, metadata string) {
-	l := s.lanes[partition]
+	l := s.workers[partition]
 	if l == nil {
 		return
 	}

@@ -25,7 +25,7 @@ var specs = []spec{
 // topics are all topics there are.
 var topics = []string{
 	processors.OrderEvents, processors.InventoryEvents, processors.ShipmentEvents, processors.NotificationEvents,
-	processors.OrderTable, processors.InventoryTable, processors.ShipmentTable, processors.NotificationTable, engine.Letters,
+	processors.OrderTable, processors.InventoryTable, processors.ShipmentTable, processors.NotificationTable, engine.DeadLetters,
 }
 
 var topicNumbers = func() map[string]int {

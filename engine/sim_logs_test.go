@@ -186,7 +186,7 @@ func (w *world) appendNext() bool {
 	}
 	p := l.unsent()
 	r := stored{key: string(p.record.Key), value: p.record.Value, headers: p.record.Headers, by: l.client.name}
-	if l.shelf.number >= len(specs) && l.shelf.topic != engine.Letters && r.header(codecs.HeaderTaken) == nil {
+	if l.shelf.number >= len(specs) && l.shelf.topic != engine.DeadLetters && r.header(codecs.HeaderTaken) == nil {
 		w.count("rows written again, as a repair")
 	}
 	w.oracle.sent(l.shelf, &r)

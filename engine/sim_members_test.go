@@ -40,7 +40,7 @@ type member struct {
 type owned struct {
 	m         *member
 	partition int32
-	lane      *engine.HandLane
+	lane      *engine.HandWorker
 	log       *shelf
 	changelog *shelf
 	disk      *platter
@@ -76,7 +76,7 @@ func (w *world) join(p *process, g *group) {
 				w.note("%s fails: %v", m.name, err)
 			}
 		},
-		Foreign: func(l *engine.HandLane, from, to int64) {
+		Foreign: func(l *engine.HandWorker, from, to int64) {
 			w.count("gaps in changelogs")
 			for _, o := range m.lanes {
 				if o.lane == l {

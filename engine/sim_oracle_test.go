@@ -94,9 +94,9 @@ func (b *book[S]) judge(s *shelf, offset int64) *verdict {
 		return v
 	}
 	next, res := b.machine.Fold(row, in)
-	if res.Unfit != "" {
+	if res.Inapplicable != "" {
 		if in.Emitted && !s.records[offset].forged {
-			b.w.fail("%s/%d offset %d, which a machine sent, is unfit: %s", s.topic, s.partition, offset, res.Unfit)
+			b.w.fail("%s/%d offset %d, which a machine sent, is unfit: %s", s.topic, s.partition, offset, res.Inapplicable)
 		}
 		return v
 	}
@@ -179,7 +179,7 @@ func (o *oracle) saw(s *shelf, offset int64) {
 	r := &s.records[offset]
 	n := o.number(s)
 	switch {
-	case s.topic == engine.Letters:
+	case s.topic == engine.DeadLetters:
 		o.sawLetter(r)
 	case s.number >= len(specs):
 		o.sawRow(s, r, offset)
@@ -244,7 +244,7 @@ func (o *oracle) sawRow(s *shelf, r *stored, offset int64) {
 // sent holds what the engine sends against what it should, as the log takes it.
 func (o *oracle) sent(s *shelf, r *stored) {
 	switch {
-	case s.topic == engine.Letters:
+	case s.topic == engine.DeadLetters:
 		o.checkLetter(r)
 	case s.number >= len(specs):
 		head, err := codecs.DecodeHead(r.value)
@@ -392,7 +392,7 @@ func (w *world) describe(s *shelf, r stored) string {
 			what = "what no one can read"
 		}
 		return fmt.Sprintf("%s of %q (origin %q redrive %q)", what, r.key, r.header(codecs.HeaderOrigin), r.header(codecs.HeaderRedrive))
-	case s.topic == engine.Letters:
+	case s.topic == engine.DeadLetters:
 		return "a letter"
 	}
 	return fmt.Sprintf("the row of %q at %d", r.key, r.head.Applied)

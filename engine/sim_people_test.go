@@ -187,7 +187,7 @@ func (p *people) poison() {
 
 // lie plays a machine.
 func (p *people) lie() {
-	log, key, event := processors.OrderEvents, p.someOrder(), any(inventory.Reserved{SKU: p.someSKU(), Takes: []inventory.Take{{Location: "main", Quantity: 3}}})
+	log, key, event := processors.OrderEvents, p.someOrder(), any(inventory.Reserved{SKU: p.someSKU(), Allocations: []inventory.Allocation{{Location: "main", Quantity: 3}}})
 	if p.w.rnd.IntN(2) == 0 {
 		log, key, event = processors.InventoryEvents, p.someSKU(), inventory.Reserve{OrderID: p.someOrder(), Quantity: 2}
 	}
@@ -229,7 +229,7 @@ func (p *people) redrive() {
 	default:
 		event = notification.Resend{Kind: notification.Shipped}
 	}
-	l := engine.Redrive{Letter: d, ID: processors.RedriveID(d, 0), Repaired: encode(d.Topic, event)}
+	l := engine.Redrive{DeadLetter: d, ID: processors.RedriveID(d, 0), Repaired: encode(d.Topic, event)}
 	r := l.Record(p.w.shape.partitions)
 	if p.w.rnd.IntN(6) == 0 {
 		r.Partition = p.w.rnd.Int32N(p.w.shape.partitions)

@@ -170,7 +170,7 @@ func (w *world) counted() (held, shipped map[string]int64, waiting map[string][]
 			if l.Status == order.LineWaiting {
 				waiting[l.SKU] = append(waiting[l.SKU], fmt.Sprint(id, " ", l.Quantity))
 			}
-			for _, t := range l.Takes {
+			for _, t := range l.Allocations {
 				if l.Status == order.LineShipped {
 					shipped[l.SKU] += t.Quantity
 				} else {

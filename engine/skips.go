@@ -50,16 +50,16 @@ func NewSkips(conn broker.Broker) *Skips {
 func (s *Skips) read(ctx context.Context, partition int32) error {
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	ends, err := s.conn.Ends(ctx, Letters)
+	ends, err := s.conn.Ends(ctx, DeadLetters)
 	if err != nil {
 		return fmt.Errorf("reading which messages are to be skipped: %w", err)
 	}
-	at := broker.TopicPartition{Topic: Letters, Partition: partition}
-	starts, err := s.conn.Starts(ctx, Letters)
+	at := broker.TopicPartition{Topic: DeadLetters, Partition: partition}
+	starts, err := s.conn.Starts(ctx, DeadLetters)
 	if err != nil {
 		return fmt.Errorf("reading which messages are to be skipped: %w", err)
 	}
-	err = s.conn.Read(ctx, Letters, partition, max(starts[at], s.next[partition]), ends[at], func(r *kgo.Record) error {
+	err = s.conn.Read(ctx, DeadLetters, partition, max(starts[at], s.next[partition]), ends[at], func(r *kgo.Record) error {
 		s.include(r)
 		s.next[partition] = r.Offset + 1
 		return nil
@@ -120,7 +120,7 @@ func (r *Redriver) RequestSkip(ctx context.Context, log string, partition int32,
 	value := codecs.EncodeDeadLetter(codecs.DeadLetter{
 		Topic: log, Partition: partition, Offset: offset, Skip: &codecs.Skip{Asked: time.Now().UnixMilli()},
 	})
-	if err := r.writer.Write(ctx, &kgo.Record{Topic: Letters, Partition: partition, Value: value}); err != nil {
+	if err := r.writer.Write(ctx, &kgo.Record{Topic: DeadLetters, Partition: partition, Value: value}); err != nil {
 		return fmt.Errorf("asking %s/%d to skip offset %d: %w", log, partition, offset, err)
 	}
 	return nil

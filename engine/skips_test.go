@@ -38,8 +38,8 @@ func (b *bench) request(offset int64) {
 // skippedLetters returns the letters of messages that were skipped, once there are so many.
 func (b *bench) skippedLetters(n int) (all []codecs.DeadLetter) {
 	b.t.Helper()
-	b.follow(Letters, func(r *kgo.Record) bool {
-		if l, err := codecs.DecodeDeadLetter(r.Value); err == nil && l.IsLetter() {
+	b.follow(DeadLetters, func(r *kgo.Record) bool {
+		if l, err := codecs.DecodeDeadLetter(r.Value); err == nil && l.IsMessage() {
 			all = append(all, l)
 		}
 		return len(all) == n
@@ -135,19 +135,19 @@ func asSent(t *testing.T) broker.Connection {
 
 // TestAMessageTooLargeForALetter becomes one without most of it, and the stream goes on.
 func TestAMessageTooLargeForALetter(t *testing.T) {
-	huge := bytes.Repeat([]byte("\xff"), maxLetter)
+	huge := bytes.Repeat([]byte("\xff"), maxDeadLetter)
 	key := strings.Repeat("k", 2000)
 	headers := []codecs.Header{{Key: "large", Value: huge[:maxCutHeaders]}, {Key: "small", Value: []byte("x")}}
-	cutKey, value := encodeLetter(codecs.DeadLetter{Topic: toyLog, Offset: 7, Key: []byte(key), Value: huge, Headers: headers, Reason: "why"})
+	cutKey, value := x(codecs.DeadLetter{Topic: toyLog, Offset: 7, Key: []byte(key), Value: huge, Headers: headers, Reason: "why"})
 	l, err := codecs.DecodeDeadLetter(value)
 	sum := sha256.Sum256(huge)
-	if err != nil || len(value) > maxLetter || cutKey != key[:codecs.LetterBytes] || string(l.Key) != cutKey || !bytes.Equal(l.Value, huge[:codecs.LetterBytes]) {
+	if err != nil || len(value) > maxDeadLetter || cutKey != key[:codecs.DeadLetterBytes] || string(l.Key) != cutKey || !bytes.Equal(l.Value, huge[:codecs.DeadLetterBytes]) {
 		t.Fatalf("%d bytes with the key %.9q: %v", len(value), l.Key, err)
 	}
-	if l.Cut == nil || l.Cut.Size != maxLetter || !bytes.Equal(l.Cut.SHA256, sum[:]) || l.Cut.Headers != 1 || len(l.Headers) != 1 || l.Headers[0].Key != "small" {
+	if l.Cut == nil || l.Cut.Size != maxDeadLetter || !bytes.Equal(l.Cut.SHA256, sum[:]) || l.Cut.Headers != 1 || len(l.Headers) != 1 || l.Headers[0].Key != "small" {
 		t.Errorf("it says %+v, with the headers %+.20q", l.Cut, l.Headers)
 	}
-	if _, value := encodeLetter(codecs.DeadLetter{Value: huge[:maxLetter/2]}); len(value) < maxLetter/2 {
+	if _, value := x(codecs.DeadLetter{Value: huge[:maxDeadLetter/2]}); len(value) < maxDeadLetter/2 {
 		t.Error("one that isn't too large is cut")
 	}
 }

@@ -23,7 +23,7 @@ func (g *Group) watchProgress(ctx context.Context) {
 		return // which ends each life of the group too, and is logged there
 	}
 	defer forget()
-	p := &progress{conn: conn, group: g.name, log: g.base.input, standings: map[int32]*standing{}}
+	p := &progress{conn: conn, group: g.name, log: g.base.input, backlogs: map[int32]*backlog{}}
 	tick := time.NewTicker(g.lookEvery)
 	defer tick.Stop()
 	for {
@@ -47,10 +47,10 @@ func (g *Group) watchProgress(ctx context.Context) {
 func (g *Group) measure(p *progress, now time.Time) {
 	var behind int64
 	var age time.Duration
-	for _, s := range p.standings {
+	for _, s := range p.backlogs {
 		behind += s.waiting()
 		age = max(age, s.age(now))
-		if l := g.lane(s.partition); l != nil && s.waiting() > 0 {
+		if l := g.worker(s.partition); l != nil && s.waiting() > 0 {
 			if at := l.reached(); at > 0 {
 				age = max(age, now.Sub(time.UnixMilli(at)))
 			}
@@ -60,15 +60,15 @@ func (g *Group) measure(p *progress, now time.Time) {
 	g.metrics.all.lagTime.WithLabelValues(g.name).Set(age.Seconds())
 }
 
-// lane returns the lane of a partition that this process owns or recovers, nil for none.
-func (g *Group) lane(partition int32) *lane {
+// worker returns the worker of a partition that this process owns or recovers, nil for none.
+func (g *Group) worker(partition int32) *worker {
 	g.mu.Lock()
 	life := g.life
 	g.mu.Unlock()
-	if life == nil || int(partition) >= len(life.lanes) {
+	if life == nil || int(partition) >= len(life.workers) {
 		return nil
 	}
-	return life.lane(partition)
+	return life.worker(partition)
 }
 
 // stall notes what Waiting says of messages that nobody takes.
@@ -88,11 +88,11 @@ func (g *Group) stall(lines []string) {
 
 // stalls says which messages wait for too long, and why as far as that is known: a line for each cause.
 func (g *Group) stalls(ctx context.Context, p *progress, now time.Time) []string {
-	causes := map[string][]*standing{}
+	causes := map[string][]*backlog{}
 	owners := sync.OnceValues(func() (map[broker.TopicPartition]broker.Owner, error) { return p.conn.Owners(ctx, p.group, p.log) })
-	for _, n := range slices.Sorted(maps.Keys(p.standings)) {
-		s := p.standings[n]
-		l := g.lane(n)
+	for _, n := range slices.Sorted(maps.Keys(p.backlogs)) {
+		s := p.backlogs[n]
+		l := g.worker(n)
 		if !s.stalled(now, g.stallAfter) || l != nil && l.hasHalted() { // of which halted has its own line
 			continue
 		}
@@ -128,7 +128,7 @@ func (g *Group) heldBy(owners func() (map[broker.TopicPartition]broker.Owner, er
 }
 
 // stallLine is what Waiting says of partitions that wait for the same cause.
-func (g *Group) stallLine(all []*standing, cause string) string {
+func (g *Group) stallLine(all []*backlog, cause string) string {
 	var numbers []string
 	var records int64
 	since := all[0].since

@@ -99,7 +99,7 @@ func TestWhatTransactionsLeaveBehindIsNoMessage(t *testing.T) {
 	if err := b.conn.Commit(t.Context(), "toy", map[broker.TopicPartition]int64{at: 1}); err != nil {
 		t.Fatal(err)
 	}
-	p := &progress{conn: b.conn, group: "toy", log: toyLog, standings: map[int32]*standing{}}
+	p := &progress{conn: b.conn, group: "toy", log: toyLog, backlogs: map[int32]*backlog{}}
 	now := time.Now()
 	look := func(want int64, age time.Duration, stalled bool) {
 		t.Helper()
@@ -107,7 +107,7 @@ func TestWhatTransactionsLeaveBehindIsNoMessage(t *testing.T) {
 		if err := p.look(t.Context(), now); err != nil {
 			t.Fatal(err)
 		}
-		s := p.standings[0]
+		s := p.backlogs[0]
 		if s.waiting() != want || s.age(now).Round(time.Hour) != age || s.stalled(now, time.Minute) != stalled {
 			t.Errorf("%d records wait, for %v, stalled: %t; expected %d, %v, %t", s.waiting(), s.age(now), s.stalled(now, time.Minute), want, age, stalled)
 		}
@@ -124,7 +124,7 @@ func TestWhatTransactionsLeaveBehindIsNoMessage(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	now = now.Add(time.Hour)
-	if err := p.look(gone, now); err == nil || p.standings[0].stalled(now, time.Minute) {
+	if err := p.look(gone, now); err == nil || p.backlogs[0].stalled(now, time.Minute) {
 		t.Errorf("while no broker could be asked for an hour, nothing was taken, and that is held against the group: %v", err)
 	}
 	look(1, 8*time.Hour, true)

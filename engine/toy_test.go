@@ -31,7 +31,7 @@ const (
 
 func toyMachine() Machine[inventory.State] {
 	return Machine[inventory.State]{
-		Group: "toy", Log: toyLog, Table: toyTable, Sends: []string{toySink}, Hears: []string{toySink}, Rules: 1,
+		Group: "toy", Log: toyLog, Table: toyTable, Sends: []string{toySink}, AcceptsFrom: []string{toySink}, RulesVersion: 1,
 		Decode: codecs.DecodeInventoryEvent, DecodeRow: codecs.DecodeInventoryRow, EncodeRow: codecs.EncodeInventoryRow,
 		Apply: func(s inventory.State, key string, at int64, d codecs.Decoded) Result[inventory.State] {
 			switch m := d.Event.(type) {
@@ -48,7 +48,7 @@ func toyMachine() Machine[inventory.State] {
 			case inventory.Adjust:
 				panic("the toy machine does not adjust")
 			}
-			return Result[inventory.State]{Unfit: "the toy machine only adds"}
+			return Result[inventory.State]{Inapplicable: "the toy machine only adds"}
 		},
 	}
 }
@@ -97,7 +97,7 @@ func newBenchAt(t *testing.T, conn broker.Connection, partitions int32) *bench {
 	t.Helper()
 	topics := []broker.Topic{
 		{Name: toyLog, Kind: broker.Log}, {Name: toySink, Kind: broker.Log},
-		{Name: toyTable, Kind: broker.Table}, {Name: Letters, Kind: broker.Letters},
+		{Name: toyTable, Kind: broker.Table}, {Name: DeadLetters, Kind: broker.Letters},
 	}
 	if _, _, err := conn.Ensure(t.Context(), topics, partitions); err != nil {
 		t.Fatal(err)
@@ -243,7 +243,7 @@ func (b *bench) committed(partition int32) int64 {
 func (b *bench) letters(n int) []codecs.DeadLetter {
 	b.t.Helper()
 	var all []codecs.DeadLetter
-	b.follow(Letters, func(r *kgo.Record) bool {
+	b.follow(DeadLetters, func(r *kgo.Record) bool {
 		l, err := codecs.DecodeDeadLetter(r.Value)
 		if err != nil {
 			b.t.Fatal(err)

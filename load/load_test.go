@@ -139,7 +139,7 @@ func TestAFileIsNotLoadedTwice(t *testing.T) {
 	}
 	same := func(*Options) {}
 	first, err := run(same)
-	if err != nil || first.Receipts != 2 || first.BadRows != 1 || first.Rows != 3 || !first.Done || first.AllTaken() {
+	if err != nil || first.Receipts != 2 || first.BadRows != 1 || first.Rows != 3 || !first.Done || first.AllAccepted() {
 		t.Errorf("the first run: %+v %v", first, err)
 	}
 	second, err := run(same)

@@ -89,7 +89,7 @@ func TestAnOpenDecisionIsAskedForAgain(t *testing.T) {
 	})
 	file := write(t, filepath.Join(t.TempDir(), "stock.csv"), threeLosses)
 	got, err := Run(t.Context(), usual(Stock, file, s.URL))
-	if err != nil || got.Adjustments != 1 || got.Refused != 2 || got.Pending != 0 || got.AllTaken() {
+	if err != nil || got.Adjustments != 1 || got.Refused != 2 || got.Pending != 0 || got.AllAccepted() {
 		t.Errorf("got %+v %v", got, err)
 	}
 	want := []string{"2,below_zero,lamp,-1,loss,a", "4,id_conflict,lamp,-3,loss,c"}
@@ -121,7 +121,7 @@ func TestWhatIsNotDecidedInTimeIsNotLost(t *testing.T) {
 		o := usual(c.kind, write(t, filepath.Join(t.TempDir(), "x.csv"), c.text), s.URL)
 		o.Patience = 0
 		got, err := Run(t.Context(), o)
-		if err != nil || got.Counts != c.want || !got.Done || got.AllTaken() {
+		if err != nil || got.Counts != c.want || !got.Done || got.AllAccepted() {
 			t.Errorf("%s: got %+v %v", c.kind, got, err)
 		}
 		if rejects := rejected(t, o.File); !slices.Equal(rejects, c.rejects) {
@@ -139,7 +139,7 @@ func TestOrdersThatAreNotWaitedFor(t *testing.T) {
 	s := newScripted(t, map[string][]string{"A": {isPending}, "a": {accepted, tookIt}})
 	o := usual(Orders, write(t, filepath.Join(t.TempDir(), "o.csv"), "order_id,sku,quantity\nA,lamp,1\n"), s.URL)
 	o.Wait = false
-	if got, err := Run(t.Context(), o); err != nil || got.Pending != 1 || got.Undecided != 0 || !got.AllTaken() || s.asked["A"] != 1 {
+	if got, err := Run(t.Context(), o); err != nil || got.Pending != 1 || got.Undecided != 0 || !got.AllAccepted() || s.asked["A"] != 1 {
 		t.Errorf("got %+v %v, asked were %v", got, err, s.asked)
 	}
 	o = usual(Stock, write(t, filepath.Join(t.TempDir(), "s.csv"), "sku,quantity,id\nlamp,1,a\n"), s.URL)

@@ -39,8 +39,8 @@ type Summary struct {
 	Rejects string `json:"rejects,omitempty"` // the file with the rows that were not taken, or not decided in time
 }
 
-// AllTaken reports whether no row was left out, and none that was waited for is undecided.
-func (s Summary) AllTaken() bool {
+// AllAccepted reports whether no row was left out, and none that was waited for is undecided.
+func (s Summary) AllAccepted() bool {
 	return s.Done && s.Refused == 0 && s.BadRows == 0 && s.Undecided == 0
 }
 

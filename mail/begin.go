@@ -53,7 +53,7 @@ func (s *Sender) catchUp(b *beginning) {
 		return
 	}
 	name, value := codecs.EncodeNotificationEvent(notification.Begin{})
-	e := &errand{sender: s, key: key, changed: make(chan struct{}, 1), stopping: b.kept, lasting: b.kept}
+	e := &sendJob{sender: s, key: key, changed: make(chan struct{}, 1), stopping: b.kept, lasting: b.kept}
 	s.mu.Lock()
 	if s.begun[b.partition] == b {
 		s.catching[key] = e
@@ -68,7 +68,7 @@ func (s *Sender) catchUp(b *beginning) {
 	}
 	if caughtUp {
 		b.ready = true
-		signal(s.walkNow)
+		signal(s.scanNow)
 	}
 }
 

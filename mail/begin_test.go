@@ -101,7 +101,7 @@ func TestAnOrderWithTheKeyOfABeginning(t *testing.T) {
 	sender.Outbox, sender.Emitter = office, office
 	b, ended := sender.begin(t.Context(), []int32{0})[0], make(chan struct{})
 	key, _ := sender.keyOn(t.Context(), 0)
-	order := &errand{sender: sender, key: key, changed: make(chan struct{}, 1)}
+	order := &sendJob{sender: sender, key: key, changed: make(chan struct{}, 1)}
 	sender.hand[key] = order
 	go func() {
 		defer close(ended)

@@ -12,9 +12,9 @@ import (
 	"stockflow/views"
 )
 
-// errand is one order whose e-mails are being sent, one after the other: nobody is told of a parcel before the order
+// sendJob is one order whose e-mails are being sent, one after the other: nobody is told of a parcel before the order
 // was confirmed. It is for one goroutine, but for changed.
-type errand struct {
+type sendJob struct {
 	sender  *Sender
 	key     string
 	changed chan struct{} // holds one token when the row may have changed
@@ -28,7 +28,7 @@ type errand struct {
 }
 
 // run sends whatever is queued until nothing is, or until it has to be put off.
-func (e *errand) run() {
+func (e *sendJob) run() {
 	for e.stopping.Err() == nil {
 		row, err := e.row()
 		if err != nil {
@@ -46,11 +46,11 @@ func (e *errand) run() {
 			break
 		}
 	}
-	e.sender.park(e.key)
+	e.sender.postpone(e.key)
 }
 
 // row returns the order's row, as soon as the table can be read.
-func (e *errand) row() (views.Row[notification.State], error) {
+func (e *sendJob) row() (views.Row[notification.State], error) {
 	for {
 		row, err := e.sender.Outbox.Get(e.key)
 		if err == nil || !errors.As(err, new(*views.ErrRecovering)) {
@@ -72,7 +72,7 @@ func firstQueued(s notification.State) (notification.Mail, bool) {
 }
 
 // leave ends the errand, unless the row has changed since it was read.
-func (e *errand) leave() bool {
+func (e *sendJob) leave() bool {
 	e.sender.mu.Lock()
 	defer e.sender.mu.Unlock()
 	select {
@@ -85,12 +85,12 @@ func (e *errand) leave() bool {
 }
 
 // advance tries an e-mail once and sees to what follows. It reports false when it is to be put off.
-func (e *errand) advance(m notification.Mail) bool {
+func (e *sendJob) advance(m notification.Mail) bool {
 	if m.Kind != e.kind || m.Round != e.round {
 		e.kind, e.round, e.attempts = m.Kind, m.Round, 0
 	}
 	e.attempts++
-	offset, err := e.fly(m)
+	offset, err := e.send(m)
 	switch {
 	case err == nil:
 		return e.await(offset)
@@ -109,17 +109,17 @@ func (e *errand) advance(m notification.Mail) bool {
 // errNotOurs says that the partition went to another process while an e-mail waited for its turn.
 var errNotOurs = errors.New("the partition has gone to another process")
 
-// fly hands an e-mail to the outlet, when it is its turn, and writes to the log what became of it. If the process
+// send hands an e-mail to the outlet, when it is its turn, and writes to the log what became of it. If the process
 // dies in here, the e-mail may have been taken, and is sent once more by whoever reads the table next: so its turn
 // lasts until the log has the outcome, and no more than maxFlights are in here. It returns the outcome's offset; the
 // error is that of an e-mail which is still to be sent.
-func (e *errand) fly(m notification.Mail) (offset int64, err error) {
+func (e *sendJob) send(m notification.Mail) (offset int64, err error) {
 	select {
-	case e.sender.flights <- struct{}{}:
+	case e.sender.sends <- struct{}{}:
 	case <-e.stopping.Done():
 		return 0, e.stopping.Err()
 	}
-	defer func() { <-e.sender.flights }()
+	defer func() { <-e.sender.sends }()
 	if !e.sender.owns(e.key) {
 		return 0, errNotOurs
 	}
@@ -138,7 +138,7 @@ func (e *errand) fly(m notification.Mail) (offset int64, err error) {
 }
 
 // handOver writes an e-mail and gives it to the outlet. Its error, which goes into the log, doesn't hold the customer's address.
-func (e *errand) handOver(m notification.Mail) error {
+func (e *sendJob) handOver(m notification.Mail) error {
 	letter, err := e.sender.Writer.Write(e.key, m)
 	if err == nil {
 		err = e.sender.Outlet.Send(e.lasting, letter)
@@ -147,7 +147,7 @@ func (e *errand) handOver(m notification.Mail) error {
 }
 
 // pause reports false when the sender stops meanwhile.
-func (e *errand) pause(d time.Duration) bool {
+func (e *sendJob) pause(d time.Duration) bool {
 	select {
 	case <-e.sender.After(d):
 		return true
@@ -157,13 +157,13 @@ func (e *errand) pause(d time.Duration) bool {
 }
 
 // report writes an outcome to the log. One that is written twice counts once.
-func (e *errand) report(outcome any) (offset int64, err error) {
+func (e *sendJob) report(outcome any) (offset int64, err error) {
 	name, value := codecs.EncodeNotificationEvent(outcome)
 	return e.write(engine.Output{Log: processors.NotificationEvents, Key: e.key, Type: name, Value: value, Event: outcome})
 }
 
 // write writes a message to the log, however often that takes.
-func (e *errand) write(o engine.Output) (offset int64, err error) {
+func (e *sendJob) write(o engine.Output) (offset int64, err error) {
 	for n := 1; ; n++ {
 		at, err := e.sender.Emitter.Emit(e.lasting, o)
 		if err == nil {
@@ -178,7 +178,7 @@ func (e *errand) write(o engine.Output) (offset int64, err error) {
 
 // await waits until the row has taken in the outcome at offset: before, it says that the e-mail is queued, and it would
 // be sent again. It reports false when the sender stops meanwhile.
-func (e *errand) await(offset int64) bool {
+func (e *sendJob) await(offset int64) bool {
 	for {
 		row, err := e.row()
 		switch {

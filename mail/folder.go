@@ -22,7 +22,7 @@ func NewFolder(fsys files.FS, dir string) (*Folder, error) {
 
 // Send writes a file, whole or not at all. When it returns nil the file and its name are on the disk: the log is told then
 // that the e-mail was sent, and would still say so after a power failure that took the name away.
-func (f *Folder) Send(_ context.Context, l Letter) error {
+func (f *Folder) Send(_ context.Context, l Email) error {
 	text := new(bytes.Buffer)
 	if _, err := l.compose().WriteTo(text); err != nil {
 		return fmt.Errorf("writing an e-mail: %w", err)

@@ -20,7 +20,7 @@ import (
 // taken; any other says that it may be another time, or that it isn't known whether it was. It may quote the customer's address,
 // as mail servers do in their answers.
 type Outlet interface {
-	Send(ctx context.Context, l Letter) error
+	Send(ctx context.Context, l Email) error
 }
 
 // Refused says that an e-mail will never be taken, as it is.
@@ -39,8 +39,8 @@ func refuse(reason string) *Refused {
 	return &Refused{Reason: line}
 }
 
-// Letter is an e-mail that is ready to go. Equal rows give equal letters, to the last byte.
-type Letter struct {
+// Email is an e-mail that is ready to go. Equal rows give equal letters, to the last byte.
+type Email struct {
 	ID      string // its Message-ID, without the angle brackets
 	File    string // a name for it that is good for any file system
 	From    netmail.Address
@@ -94,7 +94,7 @@ func addressOf(name, email string) (netmail.Address, error) {
 }
 
 // compose writes a letter as the mail library has it, which encodes whatever a header can't hold.
-func (l Letter) compose() *gomail.Msg {
+func (l Email) compose() *gomail.Msg {
 	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithBoundary("stockflow-"+digest(l.ID)))
 	m.FromMailAddress(&l.From)
 	m.ToMailAddress(&l.To)

@@ -49,9 +49,9 @@ func (o *office) fold(key string, event any) engine.Position {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	row := o.rows[key]
-	res := notification.Apply(row.State, notification.Message{OrderID: key, At: 1_291_190_400_000, Rules: notification.Rules, Event: event})
-	if res.Unfit != "" {
-		o.t.Error(res.Unfit)
+	res := notification.Apply(row.State, notification.Message{OrderID: key, At: 1_291_190_400_000, RulesVersion: notification.RulesVersion, Event: event})
+	if res.Inapplicable != "" {
+		o.t.Error(res.Inapplicable)
 	}
 	at := engine.Position{Partition: broker.Partition([]byte(key), partitions), Offset: o.offset}
 	o.rows[key] = views.Row[notification.State]{Head: codecs.Head{Applied: o.offset}, State: res.State, Found: true}

@@ -24,21 +24,21 @@ import (
 // Sender sends what is queued in the partitions that its process owns.
 type Sender struct {
 	Config
-	metrics metrics
-	slots   chan struct{} // holds a token for each order in hand
-	flights chan struct{} // and one for each e-mail that is with the outlet, or whose outcome the log doesn't have yet
-	woken   chan struct{} // holds one token when backlog has something for dispatch
-	walkNow chan struct{} // and one when only a walk over the table finds all that is queued
-	parked  chan struct{} // and one when an e-mail was put off, for a later walk to find
-	room    int           // in backlog
-	touched chan struct{} // and one when a row has come since the queued ones were counted
+	metrics  metrics
+	slots    chan struct{} // holds a token for each order in hand
+	sends    chan struct{} // and one for each e-mail that is with the outlet, or whose outcome the log doesn't have yet
+	woken    chan struct{} // holds one token when backlog has something for dispatch
+	scanNow  chan struct{} // and one when only a walk over the table finds all that is queued
+	deferred chan struct{} // and one when an e-mail was put off, for a later walk to find
+	room     int           // in backlog
+	touched  chan struct{} // and one when a row has come since the queued ones were counted
 
 	mu       sync.Mutex // guards what follows
-	hand     map[string]*errand
+	hand     map[string]*sendJob
 	backlog  []string        // keys whose rows have changed, oldest first
 	inLine   map[string]bool // the same keys
 	begun    map[int32]*beginning
-	catching map[string]*errand // beginnings that wait for a row; they send nothing, and an order may have the same key
+	catching map[string]*sendJob // beginnings that wait for a row; they send nothing, and an order may have the same key
 }
 
 // Config is what a sender stands on. All of it is needed but Backoff and After.
@@ -95,11 +95,11 @@ func New(c Config) *Sender {
 	}
 	s := &Sender{
 		Config: c, metrics: newMetrics(c.Registry),
-		slots: make(chan struct{}, maxHand), flights: make(chan struct{}, maxFlights),
-		woken: make(chan struct{}, 1), walkNow: make(chan struct{}, 1),
-		parked: make(chan struct{}, 1), touched: make(chan struct{}, 1),
-		room: maxBacklog, hand: map[string]*errand{}, inLine: map[string]bool{}, begun: map[int32]*beginning{},
-		catching: map[string]*errand{},
+		slots: make(chan struct{}, maxHand), sends: make(chan struct{}, maxFlights),
+		woken: make(chan struct{}, 1), scanNow: make(chan struct{}, 1),
+		deferred: make(chan struct{}, 1), touched: make(chan struct{}, 1),
+		room: maxBacklog, hand: map[string]*sendJob{}, inLine: map[string]bool{}, begun: map[int32]*beginning{},
+		catching: map[string]*sendJob{},
 	}
 	c.Outbox.Subscribe(s.tell)
 	return s
@@ -134,7 +134,7 @@ func (s *Sender) tell(key string) {
 		signal(e.changed)
 	case s.inLine[key]:
 	case len(s.backlog) >= s.room:
-		signal(s.walkNow)
+		signal(s.scanNow)
 	default:
 		s.backlog, s.inLine[key] = append(s.backlog, key), true
 		signal(s.woken)
@@ -183,7 +183,7 @@ func (s *Sender) take(ctx, lasting context.Context, key string, errands *sync.Wa
 	case <-ctx.Done():
 		return
 	}
-	e := &errand{sender: s, key: key, changed: make(chan struct{}, 1), stopping: ctx, lasting: lasting}
+	e := &sendJob{sender: s, key: key, changed: make(chan struct{}, 1), stopping: ctx, lasting: lasting}
 	s.mu.Lock()
 	other := s.hand[key]
 	if other == nil {

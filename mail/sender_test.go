@@ -74,7 +74,7 @@ type hangable struct {
 	breakOff chan struct{}
 }
 
-func (h hangable) Send(ctx context.Context, l Letter) error {
+func (h hangable) Send(ctx context.Context, l Email) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if l.To.Address == "hang@example.org" {
@@ -143,7 +143,7 @@ type counter struct {
 	taken map[string]int
 }
 
-func (c *counter) Send(_ context.Context, l Letter) error {
+func (c *counter) Send(_ context.Context, l Email) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.taken[l.ID]++
@@ -260,7 +260,7 @@ func TestNothingIsSentBeforeTheTableHasWhatTheLogHad(t *testing.T) {
 func TestAStopRepeatsNoEMail(t *testing.T) {
 	office := newOffice(t)
 	begun, finish := make(chan struct{}), make(chan struct{})
-	outlet := outletFunc(func(ctx context.Context, l Letter) error {
+	outlet := outletFunc(func(ctx context.Context, l Email) error {
 		close(begun)
 		<-finish
 		return ctx.Err()
@@ -281,9 +281,9 @@ func TestAStopRepeatsNoEMail(t *testing.T) {
 	}
 }
 
-type outletFunc func(context.Context, Letter) error
+type outletFunc func(context.Context, Email) error
 
-func (f outletFunc) Send(ctx context.Context, l Letter) error { return f(ctx, l) }
+func (f outletFunc) Send(ctx context.Context, l Email) error { return f(ctx, l) }
 
 // What can never be sent fails at once, with a reason that names what is wrong.
 func TestWhatCanNotBeWrittenFails(t *testing.T) {

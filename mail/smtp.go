@@ -83,7 +83,7 @@ func loopback(host string) bool {
 }
 
 // Send hands a letter to the server. The e-mail counts as taken when the server has said so, whatever follows.
-func (s *SMTP) Send(ctx context.Context, l Letter) error {
+func (s *SMTP) Send(ctx context.Context, l Email) error {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	client, err := s.client(ctx)
@@ -98,7 +98,7 @@ func (s *SMTP) Send(ctx context.Context, l Letter) error {
 	if err == nil {
 		err = errors.New("the mail server did not say whether it took the e-mail")
 	}
-	return verdict(err)
+	return classify(err)
 }
 
 // client returns a client for one conversation, which ends when ctx does, wherever it is then.
@@ -144,10 +144,10 @@ func (s *SMTP) dialer(conversation context.Context) gomail.DialContextFunc {
 	}
 }
 
-// verdict tells a refusal from what may go better another time. A server refuses an e-mail for good by a reply of the
+// classify tells a refusal from what may go better another time. A server refuses an e-mail for good by a reply of the
 // 500s to its sender, its recipient or its content. One that wants a login first says something about our settings,
 // and everything before that about the server: all e-mails wait until it is mended.
-func verdict(err error) error {
+func classify(err error) error {
 	var said *gomail.SendError
 	if !errors.As(err, &said) {
 		return err

@@ -20,7 +20,7 @@ import (
 	"stockflow/machines/notification"
 )
 
-func sample(t *testing.T, address string) Letter {
+func sample(t *testing.T, address string) Email {
 	t.Helper()
 	l, err := newWriter(t).Write("o-1", notification.Mail{Notify: to(notification.Confirmed, address)})
 	if err != nil {

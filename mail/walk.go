@@ -14,13 +14,13 @@ import (
 // pageSize is how many rows of the table are in memory at once during a walk.
 const pageSize = 256
 
-// park puts off what is left of an order, for a walk to find later. Without it, e-mails that nobody takes would fill
+// postpone puts off what is left of an order, for a walk to find later. Without it, e-mails that nobody takes would fill
 // the hand, and those behind them would never have their turn.
-func (s *Sender) park(key string) {
+func (s *Sender) postpone(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.hand, key)
-	signal(s.parked)
+	signal(s.deferred)
 }
 
 // walks looks for what is queued: when partitions become this process's, when rows have come in faster than they
@@ -38,12 +38,12 @@ func (s *Sender) walks(ctx context.Context, start func(key string), running *syn
 			return
 		case <-changed:
 			continue
-		case <-s.parked:
+		case <-s.deferred:
 			if later == nil {
 				later = s.After(putOff)
 			}
 			continue
-		case <-s.walkNow:
+		case <-s.scanNow:
 		case <-later:
 			later = nil
 		}

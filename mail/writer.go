@@ -140,27 +140,27 @@ func (w *Writer) rehearse() error {
 }
 
 // Write returns an order's e-mail. Its error is a *Refused: the row will be no other the next time.
-func (w *Writer) Write(orderID string, m notification.Mail) (Letter, error) {
+func (w *Writer) Write(orderID string, m notification.Mail) (Email, error) {
 	to, err := addressOf(m.Name, m.Email)
 	if err != nil {
-		return Letter{}, err
+		return Email{}, err
 	}
 	asked := time.UnixMilli(m.Asked).UTC()
 	facts := Facts{OrderID: orderID, Kind: m.Kind.String(), Name: m.Name, Email: m.Email, Reason: m.Reason,
 		Lines: m.Lines, More: m.More, Carrier: m.Carrier, TrackingNumber: m.TrackingNumber, Asked: asked}
 	var text, html strings.Builder
 	if err := execute(w.text, &text, facts, ".txt"); err != nil {
-		return Letter{}, err
+		return Email{}, err
 	}
 	if err := execute(w.html, &html, facts, ".html"); err != nil {
-		return Letter{}, err
+		return Email{}, err
 	}
 	subject, body, ok := strings.Cut(text.String(), "\n")
 	subject = strings.TrimSpace(strings.TrimPrefix(subject, subjectMark))
 	if !ok || !strings.HasPrefix(text.String(), subjectMark) || subject == "" {
-		return Letter{}, refuse(fmt.Sprintf("template: %s.txt:1: the first line must be %q and a subject", facts.Kind, subjectMark))
+		return Email{}, refuse(fmt.Sprintf("template: %s.txt:1: the first line must be %q and a subject", facts.Kind, subjectMark))
 	}
-	return Letter{
+	return Email{
 		ID: messageID(orderID, m.Kind, w.from), File: fileName(orderID, m.Kind), From: w.from, To: to, Date: asked,
 		Subject: subject, Text: strings.TrimLeft(body, "\r\n"), HTML: html.String(),
 	}, nil

@@ -27,7 +27,7 @@ type posted struct {
 	text, html string
 }
 
-func post(t *testing.T, l Letter) posted {
+func post(t *testing.T, l Email) posted {
 	t.Helper()
 	var raw bytes.Buffer
 	if _, err := l.compose().WriteTo(&raw); err != nil {
@@ -62,7 +62,7 @@ func post(t *testing.T, l Letter) posted {
 	}
 }
 
-func write1(t *testing.T, orderID string, m notification.Mail) Letter {
+func write1(t *testing.T, orderID string, m notification.Mail) Email {
 	t.Helper()
 	l, err := newWriter(t).Write(orderID, m)
 	if err != nil {

@@ -46,7 +46,7 @@ const anywhere = -1
 // send sends the records of the journal from an offset on that are wanted, in order, and returns when all are acknowledged. The
 // error is a *[Difference] if one comes to lie elsewhere than it has to.
 func (p part) send(ctx context.Context, from int64, wants func(*kgo.Record) (wanted bool, at int64)) error {
-	producer, err := p.To.Producer(broker.LargestLetter)
+	producer, err := p.To.Producer(broker.LargestDeadLetter)
 	if err != nil {
 		return err
 	}

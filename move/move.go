@@ -19,11 +19,11 @@ import (
 
 // Move is a move of one journal. Nobody may write to the journal meanwhile.
 type Move struct {
-	From   *journal.Journal
-	Dir    string // the data directory, for people
-	Realm  []byte // that the journal's tokens are sealed with
-	Topics []broker.Topic
-	To     broker.Connection
+	From         *journal.Journal
+	Dir          string // the data directory, for people
+	DeploymentID []byte // that the journal's tokens are sealed with
+	Topics       []broker.Topic
+	To           broker.Connection
 	// Left says that the data directory is marked already, and Leave marks it. When it returns nil the mark is on the disk.
 	Left  bool
 	Leave func() error
@@ -123,7 +123,7 @@ func (r *run) run(ctx context.Context, known bool) error {
 			return fmt.Errorf("marking %s: %w", r.Dir, err)
 		}
 	}
-	if err := r.To.Settle(ctx, r.Topics); err != nil {
+	if err := r.To.EnsureMoved(ctx, r.Topics); err != nil {
 		return err
 	}
 	r.state.Finished = true
@@ -141,7 +141,7 @@ func (r *run) begin(ctx context.Context, known bool) error {
 		return err
 	}
 	begun := State{
-		Journal: r.From.ID(), Deployment: r.From.Deployment(), Realm: r.Realm, Position: r.From.Durable(), From: r.Dir,
+		Journal: r.From.ID(), Deployment: r.From.Deployment(), DeploymentID: r.DeploymentID, Position: r.From.Durable(), From: r.Dir,
 	}
 	state, err := begun.note(ctx, r.To)
 	if err != nil {

@@ -21,13 +21,13 @@ var topic = broker.Topic{Name: Topic, Kind: broker.Log}
 
 // State is what a Kafka has of a move.
 type State struct {
-	Finished   bool             `json:"finished"`
-	Journal    string           `json:"journal"` // its id
-	Deployment string           `json:"deployment"`
-	Realm      []byte           `json:"realm"`    // that tokens of before are sealed with
-	Position   journal.Position `json:"position"` // of the journal, up to which it was copied
-	From       string           `json:"from"`     // the data directory, for people
-	At         time.Time        `json:"-"`        // by the broker's clock
+	Finished     bool             `json:"finished"`
+	Journal      string           `json:"journal"` // its id
+	Deployment   string           `json:"deployment"`
+	DeploymentID []byte           `json:"realm"`    // that tokens of before are sealed with
+	Position     journal.Position `json:"position"` // of the journal, up to which it was copied
+	From         string           `json:"from"`     // the data directory, for people
+	At           time.Time        `json:"-"`        // by the broker's clock
 }
 
 // Find returns the state of the move to a Kafka, and whether there ever was one.

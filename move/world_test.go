@@ -112,7 +112,7 @@ func (w *world) move(ctx context.Context) (*Report, error) { return w.newMove().
 
 func (w *world) newMove() *Move {
 	return &Move{
-		From: w.journal, Dir: "/data", Realm: []byte("realm"), Topics: shop, To: w.conn, Log: slog.New(slog.DiscardHandler),
+		From: w.journal, Dir: "/data", DeploymentID: []byte("realm"), Topics: shop, To: w.conn, Log: slog.New(slog.DiscardHandler),
 		Left: w.left, Leave: func() error { w.left = true; return nil },
 	}
 }
@@ -164,7 +164,7 @@ func (w *world) moved() {
 	w.t.Helper()
 	ctx := w.t.Context()
 	state, known, err := Check(ctx, w.conn)
-	if err != nil || !known || state.Deployment != w.journal.Deployment() || string(state.Realm) != "realm" || !w.left {
+	if err != nil || !known || state.Deployment != w.journal.Deployment() || string(state.DeploymentID) != "realm" || !w.left {
 		w.t.Fatalf("after a move: %+v, %v, %v; marked: %v", state, known, err, w.left)
 	}
 	local := broker.NewLocal(w.journal)

@@ -105,7 +105,7 @@ func openShop(t *testing.T, seed uint64, flaws ...func(*engine.Group)) *shop {
 }
 
 func topics() []broker.Topic {
-	all := []broker.Topic{{Name: engine.Letters, Kind: broker.Letters}}
+	all := []broker.Topic{{Name: engine.DeadLetters, Kind: broker.Letters}}
 	for _, log := range processors.Logs {
 		all = append(all, broker.Topic{Name: log, Kind: broker.Log}, broker.Topic{Name: tableOf(log), Kind: broker.Table})
 	}

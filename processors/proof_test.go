@@ -40,8 +40,8 @@ func (s *shop) prove(patience time.Duration) []string {
 	fold(p, processors.Notification(nil), nil)
 	p.outputs()
 	p.changelogs()
-	if n := len(all[engine.Letters]); n > 0 {
-		s.fail("%d dead letters, the first with %q", n, all[engine.Letters][0].Value)
+	if n := len(all[engine.DeadLetters]); n > 0 {
+		s.fail("%d dead letters, the first with %q", n, all[engine.DeadLetters][0].Value)
 	}
 	if len(s.wrong) > 0 {
 		return s.wrong
@@ -169,8 +169,8 @@ func fold[S any](p proof, m engine.Machine[S], each func(string, S)) {
 			continue
 		}
 		next, res := m.Fold(row, in)
-		if res.Unfit != "" {
-			p.fail("%s/%d/%d is unfit: %s", m.Log, r.Partition, r.Offset, res.Unfit)
+		if res.Inapplicable != "" {
+			p.fail("%s/%d/%d is unfit: %s", m.Log, r.Partition, r.Offset, res.Inapplicable)
 		}
 		rows[in.Key] = next
 		p.expect(m.Log, in, res.Outputs)

@@ -268,26 +268,26 @@ func (h *house) step() {
 func (w tables) apply(log int, r record) (out []sent, refusal, unfit string) {
 	switch log {
 	case toOrders:
-		res := order.Apply(w.orders[r.key], order.Message{OrderID: r.key, At: r.at, Rules: 1, Event: r.event})
+		res := order.Apply(w.orders[r.key], order.Message{OrderID: r.key, At: r.at, RulesVersion: 1, Event: r.event})
 		w.orders[r.key] = res.State
 		for _, o := range res.Outputs {
 			out = append(out, sent{destinations[o.To], o.Key, o.Command})
 		}
-		return out, res.Refusal, res.Unfit
+		return out, res.Refusal, res.Inapplicable
 	case toInventory:
-		res := inventory.Apply(w.stock[r.key], inventory.Message{SKU: r.key, At: r.at, Rules: 1, Event: r.event})
+		res := inventory.Apply(w.stock[r.key], inventory.Message{SKU: r.key, At: r.at, RulesVersion: 1, Event: r.event})
 		w.stock[r.key] = res.State
 		for _, o := range res.Outputs {
 			out = append(out, sent{toOrders, o.OrderID, o.Answer})
 		}
-		return out, res.Refusal, res.Unfit
+		return out, res.Refusal, res.Inapplicable
 	default:
-		res := shipment.Apply(w.parcels[r.key], shipment.Message{OrderID: r.key, At: r.at, Rules: 1, Event: r.event})
+		res := shipment.Apply(w.parcels[r.key], shipment.Message{OrderID: r.key, At: r.at, RulesVersion: 1, Event: r.event})
 		w.parcels[r.key] = res.State
 		for _, o := range res.Outputs {
 			out = append(out, sent{toOrders, o.OrderID, o.Answer})
 		}
-		return out, res.Refusal, res.Unfit
+		return out, res.Refusal, res.Inapplicable
 	}
 }
 

@@ -136,7 +136,7 @@ func (h *house) counted() (held, shipped map[string]int64, waiting map[string]bo
 				shipped[l.SKU] += l.Allocated()
 				continue
 			}
-			for _, take := range l.Takes {
+			for _, take := range l.Allocations {
 				held[l.SKU+" "+take.Location] += take.Quantity
 			}
 		}

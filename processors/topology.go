@@ -30,16 +30,16 @@ const (
 // Order is the machine that conducts orders. m counts what it decides; nil counts nothing.
 func Order(m *Metrics) engine.Machine[order.State] {
 	return engine.Machine[order.State]{
-		Group: "order", Log: OrderEvents, Table: OrderTable, Rules: order.Rules,
-		Sends:     []string{InventoryEvents, ShipmentEvents, NotificationEvents},
-		Hears:     []string{InventoryEvents, ShipmentEvents},
-		Decode:    codecs.DecodeOrderEvent,
-		DecodeRow: codecs.DecodeOrderRow,
-		EncodeRow: codecs.EncodeOrderRow,
-		Observe:   m.order,
+		Group: "order", Log: OrderEvents, Table: OrderTable, RulesVersion: order.RulesVersion,
+		Sends:       []string{InventoryEvents, ShipmentEvents, NotificationEvents},
+		AcceptsFrom: []string{InventoryEvents, ShipmentEvents},
+		Decode:      codecs.DecodeOrderEvent,
+		DecodeRow:   codecs.DecodeOrderRow,
+		EncodeRow:   codecs.EncodeOrderRow,
+		Observe:     m.order,
 		Apply: func(s order.State, key string, at int64, d codecs.Decoded) engine.Result[order.State] {
-			r := order.Apply(s, order.Message{OrderID: key, At: at, Rules: d.Rules, Event: d.Event})
-			res := engine.Result[order.State]{State: r.State, Refusal: r.Refusal, Unfit: r.Unfit}
+			r := order.Apply(s, order.Message{OrderID: key, At: at, RulesVersion: d.RulesVersion, Event: d.Event})
+			res := engine.Result[order.State]{State: r.State, Refusal: r.Refusal, Inapplicable: r.Inapplicable}
 			res.Outputs = written(r.Outputs, commandOf)
 			return res
 		},
@@ -69,16 +69,16 @@ func commandOf(o order.Output) engine.Output {
 // Inventory is the machine that keeps the stock.
 func Inventory(m *Metrics) engine.Machine[inventory.State] {
 	return engine.Machine[inventory.State]{
-		Group: "inventory", Log: InventoryEvents, Table: InventoryTable, Rules: inventory.Rules,
-		Sends:     []string{OrderEvents},
-		Hears:     []string{OrderEvents},
-		Decode:    codecs.DecodeInventoryEvent,
-		DecodeRow: codecs.DecodeInventoryRow,
-		EncodeRow: codecs.EncodeInventoryRow,
-		Observe:   m.inventory,
+		Group: "inventory", Log: InventoryEvents, Table: InventoryTable, RulesVersion: inventory.RulesVersion,
+		Sends:       []string{OrderEvents},
+		AcceptsFrom: []string{OrderEvents},
+		Decode:      codecs.DecodeInventoryEvent,
+		DecodeRow:   codecs.DecodeInventoryRow,
+		EncodeRow:   codecs.EncodeInventoryRow,
+		Observe:     m.inventory,
 		Apply: func(s inventory.State, key string, at int64, d codecs.Decoded) engine.Result[inventory.State] {
-			r := inventory.Apply(s, inventory.Message{SKU: key, At: at, Rules: d.Rules, Event: d.Event})
-			res := engine.Result[inventory.State]{State: r.State, Refusal: r.Refusal, Unfit: r.Unfit}
+			r := inventory.Apply(s, inventory.Message{SKU: key, At: at, RulesVersion: d.RulesVersion, Event: d.Event})
+			res := engine.Result[inventory.State]{State: r.State, Refusal: r.Refusal, Inapplicable: r.Inapplicable}
 			res.Outputs = written(r.Outputs, func(o inventory.Output) engine.Output { return answerTo(o.OrderID, o.Answer) })
 			return res
 		},
@@ -88,16 +88,16 @@ func Inventory(m *Metrics) engine.Machine[inventory.State] {
 // Shipment is the machine that follows the parcels.
 func Shipment(m *Metrics) engine.Machine[shipment.State] {
 	return engine.Machine[shipment.State]{
-		Group: "shipment", Log: ShipmentEvents, Table: ShipmentTable, Rules: shipment.Rules,
-		Sends:     []string{OrderEvents},
-		Hears:     []string{OrderEvents},
-		Decode:    codecs.DecodeShipmentEvent,
-		DecodeRow: codecs.DecodeShipmentRow,
-		EncodeRow: codecs.EncodeShipmentRow,
-		Observe:   m.shipment,
+		Group: "shipment", Log: ShipmentEvents, Table: ShipmentTable, RulesVersion: shipment.RulesVersion,
+		Sends:       []string{OrderEvents},
+		AcceptsFrom: []string{OrderEvents},
+		Decode:      codecs.DecodeShipmentEvent,
+		DecodeRow:   codecs.DecodeShipmentRow,
+		EncodeRow:   codecs.EncodeShipmentRow,
+		Observe:     m.shipment,
 		Apply: func(s shipment.State, key string, at int64, d codecs.Decoded) engine.Result[shipment.State] {
-			r := shipment.Apply(s, shipment.Message{OrderID: key, At: at, Rules: d.Rules, Event: d.Event})
-			res := engine.Result[shipment.State]{State: r.State, Refusal: r.Refusal, Unfit: r.Unfit}
+			r := shipment.Apply(s, shipment.Message{OrderID: key, At: at, RulesVersion: d.RulesVersion, Event: d.Event})
+			res := engine.Result[shipment.State]{State: r.State, Refusal: r.Refusal, Inapplicable: r.Inapplicable}
 			res.Outputs = written(r.Outputs, func(o shipment.Output) engine.Output { return answerTo(o.OrderID, o.Answer) })
 			return res
 		},
@@ -107,15 +107,15 @@ func Shipment(m *Metrics) engine.Machine[shipment.State] {
 // Notification is the machine that keeps the outbox of e-mails. It sends none: package mail does.
 func Notification(m *Metrics) engine.Machine[notification.State] {
 	return engine.Machine[notification.State]{
-		Group: "notification", Log: NotificationEvents, Table: NotificationTable, Rules: notification.Rules,
-		Hears:     []string{OrderEvents},
-		Decode:    codecs.DecodeNotificationEvent,
-		DecodeRow: codecs.DecodeNotificationRow,
-		EncodeRow: codecs.EncodeNotificationRow,
-		Observe:   m.notification,
+		Group: "notification", Log: NotificationEvents, Table: NotificationTable, RulesVersion: notification.RulesVersion,
+		AcceptsFrom: []string{OrderEvents},
+		Decode:      codecs.DecodeNotificationEvent,
+		DecodeRow:   codecs.DecodeNotificationRow,
+		EncodeRow:   codecs.EncodeNotificationRow,
+		Observe:     m.notification,
 		Apply: func(s notification.State, key string, at int64, d codecs.Decoded) engine.Result[notification.State] {
-			r := notification.Apply(s, notification.Message{OrderID: key, At: at, Rules: d.Rules, Event: d.Event})
-			return engine.Result[notification.State]{State: r.State, Refusal: r.Refusal, Unfit: r.Unfit}
+			r := notification.Apply(s, notification.Message{OrderID: key, At: at, RulesVersion: d.RulesVersion, Event: d.Event})
+			return engine.Result[notification.State]{State: r.State, Refusal: r.Refusal, Inapplicable: r.Inapplicable}
 		},
 	}
 }

@@ -21,13 +21,13 @@ const (
 	kindWaiting kind = 'W' // units by SKU and order
 )
 
-// acrossRoom is the memory for these counts.
-const acrossRoom = 32 << 20
+// crossCheckBytes is the memory for these counts.
+const crossCheckBytes = 32 << 20
 
 const separator = "\x00" // ids have no control characters
 
-// across looks at what holds across tables.
-type across struct {
+// crossChecks looks at what holds crossChecks tables.
+type crossChecks struct {
 	*work
 	counts *scratch
 }
@@ -36,7 +36,7 @@ type across struct {
 // if and only if one has them; a line waits if and only if it is in the queue; each order has the one shipment and the
 // e-mails that it should have, and there are no others.
 func (w *work) checkAcross(ctx context.Context) error {
-	a := across{w, w.spill.scratch(acrossRoom)}
+	a := crossChecks{w, w.spill.scratch(crossCheckBytes)}
 	for _, step := range []struct {
 		table string
 		check func(p *part, key string, row []byte) error
@@ -68,16 +68,16 @@ func (w *work) checkAcross(ctx context.Context) error {
 // addRows adds the changelog's rows to the differences that were told without: only the folds were held against each other.
 func (w *work) addRows(ctx context.Context) error {
 	for _, p := range w.parts {
-		trails := map[string]*trail{}
+		trails := map[string]*differencePath{}
 		for _, d := range w.report.Differences {
 			if p.lacksRow(d) {
-				trails[d.Key] = newTrail()
+				trails[d.Key] = newDifferencePath()
 			}
 		}
 		if len(trails) == 0 {
 			continue
 		}
-		if err := p.readTrails(ctx, trails); err != nil {
+		if err := p.readPaths(ctx, trails); err != nil {
 			return err
 		}
 		for i := range w.report.Differences {
@@ -95,7 +95,7 @@ func (p *part) lacksRow(d Difference) bool {
 }
 
 // order counts what an order has, and holds its shipment and its e-mails against it.
-func (a across) order(p *part, id string, row []byte) error {
+func (a crossChecks) order(p *part, id string, row []byte) error {
 	_, s, err := codecs.DecodeOrderRow(row)
 	if err != nil || s.Status == order.None {
 		return err
@@ -116,7 +116,7 @@ func (a across) order(p *part, id string, row []byte) error {
 }
 
 // line counts the units of a line.
-func (a across) line(id string, l order.Line) error {
+func (a crossChecks) line(id string, l order.Line) error {
 	if l.Status == order.LineWaiting {
 		_, err := a.counts.add(kindWaiting, l.SKU+separator+id, l.Quantity)
 		return err
@@ -125,7 +125,7 @@ func (a across) line(id string, l order.Line) error {
 		_, err := a.counts.add(kindShipped, l.SKU, l.Allocated())
 		return err
 	}
-	for _, take := range l.Takes {
+	for _, take := range l.Allocations {
 		if _, err := a.counts.add(kindHeld, l.SKU+separator+take.Location, take.Quantity); err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ var parcels = map[order.Status]shipment.Status{
 	order.Cancelled: shipment.StatusCancelled,
 }
 
-func (a across) parcel(p *part, id string, s order.State, row []byte) error {
+func (a crossChecks) parcel(p *part, id string, s order.State, row []byte) error {
 	got, data, err := rowIn(a.work, processors.ShipmentEvents, id, codecs.DecodeShipmentRow)
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ var occasions = map[order.Status]notification.Kind{
 }
 
 // told expects an e-mail for each change of an order whose customer has an address, and no other.
-func (a across) told(p *part, id string, s order.State, row []byte) error {
+func (a crossChecks) told(p *part, id string, s order.State, row []byte) error {
 	got, _, err := rowIn(a.work, processors.NotificationEvents, id, codecs.DecodeNotificationRow)
 	if err != nil {
 		return err
@@ -197,7 +197,7 @@ func rowIn[S any](w *work, log, key string, decode func([]byte) (codecs.Head, S,
 }
 
 // stock holds a SKU against what orders have.
-func (a across) stock(p *part, sku string, row []byte) error {
+func (a crossChecks) stock(p *part, sku string, row []byte) error {
 	_, s, err := codecs.DecodeInventoryRow(row)
 	if err != nil {
 		return err
@@ -218,7 +218,7 @@ func (a across) stock(p *part, sku string, row []byte) error {
 	return a.queue(p, sku, s, row)
 }
 
-func (a across) queue(p *part, sku string, s inventory.State, row []byte) error {
+func (a crossChecks) queue(p *part, sku string, s inventory.State, row []byte) error {
 	for _, w := range s.Queue {
 		if left, err := a.counts.add(kindWaiting, sku+separator+w.OrderID, -w.Quantity); err != nil {
 			return err
@@ -233,7 +233,7 @@ func (a across) queue(p *part, sku string, s inventory.State, row []byte) error 
 }
 
 // shipment expects an order to a shipment.
-func (a across) shipment(p *part, id string, row []byte) error {
+func (a crossChecks) shipment(p *part, id string, row []byte) error {
 	_, s, err := codecs.DecodeShipmentRow(row)
 	if err != nil || s.Status == shipment.None {
 		return err
@@ -243,7 +243,7 @@ func (a across) shipment(p *part, id string, row []byte) error {
 }
 
 // mails expects an order to e-mails.
-func (a across) mails(p *part, id string, row []byte) error {
+func (a crossChecks) mails(p *part, id string, row []byte) error {
 	_, s, err := codecs.DecodeNotificationRow(row)
 	if err != nil || len(s.Mails) == 0 {
 		return err
@@ -252,7 +252,7 @@ func (a across) mails(p *part, id string, row []byte) error {
 	return a.ordered(p, id, row)
 }
 
-func (a across) ordered(p *part, id string, row []byte) error {
+func (a crossChecks) ordered(p *part, id string, row []byte) error {
 	o, _, err := rowIn(a.work, processors.OrderEvents, id, codecs.DecodeOrderRow)
 	if err == nil && o.Status == order.None {
 		a.wrong(p, id, row, "there is no such order")
@@ -261,7 +261,7 @@ func (a across) ordered(p *part, id string, row []byte) error {
 }
 
 // left tells of what orders hold or wait for and the stock doesn't know.
-func (a across) left() error {
+func (a crossChecks) left() error {
 	for k, what := range map[kind]string{kindHeld: "orders hold %d at %q of which the stock doesn't know",
 		kindShipped: "orders had %d shipped%.0s of which the stock doesn't know", kindWaiting: "%d wait for the order %q, and not in the queue"} {
 		err := a.counts.each(k, func(key string, value []byte) error {
@@ -281,7 +281,7 @@ func (a across) left() error {
 }
 
 // wrong tells of a row that doesn't agree with others.
-func (a across) wrong(p *part, key string, row []byte, problem string) {
+func (a crossChecks) wrong(p *part, key string, row []byte, problem string) {
 	if len(a.report.Differences) >= mostTold*len(a.parts) {
 		a.report.Hidden++
 		return

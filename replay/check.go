@@ -14,10 +14,10 @@ const mostTold = 100
 
 // check compares what a message left with what others have, if they have taken in just as much.
 func (p *part) check(step Step) error {
-	switch step.Verdict {
-	case engine.Letter:
-		return p.checkLetter(step)
-	case engine.Taken:
+	switch step.Disposition {
+	case engine.DeadLettered:
+		return p.checkDeadLetter(step)
+	case engine.Applied:
 	default:
 		return nil
 	}
@@ -37,8 +37,8 @@ func (p *part) check(step Step) error {
 	return p.checkServed(step)
 }
 
-// checkLetter expects a dead letter of a message that is done with.
-func (p *part) checkLetter(step Step) error {
+// checkDeadLetter expects a dead letter of a message that is done with.
+func (p *part) checkDeadLetter(step Step) error {
 	if step.Offset >= p.committed {
 		return nil
 	}

@@ -25,7 +25,7 @@ func (w *work) logEnds(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if w.reach.logs, err = w.admin.extents(ctx, append(logs, lettersLog)...); err != nil || !all {
+	if w.reach.logs, err = w.admin.extents(ctx, append(logs, deadLettersLog)...); err != nil || !all {
 		return err
 	}
 	if latest, err = w.admin.extents(ctx, logs...); err != nil {
@@ -60,7 +60,7 @@ func (w *work) includeCauses(ctx context.Context, looked, latest map[string][]ex
 
 func (w *work) includeCause(m Machine, r engine.Record, latest map[string][]extent) error {
 	in, ruling, err := m.admit(r, believing(w.reach.partitions, latest))
-	if err != nil || ruling.Verdict != 0 || in.Origin == nil {
+	if err != nil || ruling.Disposition != 0 || in.Origin == nil {
 		return err
 	}
 	cause := &w.reach.logs[in.Origin.Log][in.Origin.Partition]

@@ -12,8 +12,8 @@ import (
 	"stockflow/engine"
 )
 
-// trail is what the changelog says of a key, all along.
-type trail struct {
+// differencePath is what the changelog says of a key, all along.
+type differencePath struct {
 	rows   map[int64]digest // by the offset that each took in last; those that agree with the fold are taken out
 	last   int64            // the highest of those offsets that the log has, -1 if there are none
 	row    []byte           // the row as folded so far
@@ -26,36 +26,38 @@ type trail struct {
 	unread []byte      // what came behind table and does not decode
 }
 
-func newTrail() *trail { return &trail{rows: map[int64]digest{}, last: -1, folded: -1, first: -1} }
+func newDifferencePath() *differencePath {
+	return &differencePath{rows: map[int64]digest{}, last: -1, folded: -1, first: -1}
+}
 
 // part notes an offset at which they part.
-func (t *trail) part(offset int64) {
+func (t *differencePath) part(offset int64) {
 	if t.first < 0 || offset < t.first {
 		t.first = offset
 	}
 }
 
 // forget forgets all rows: what came before a tombstone, or before a replay, says nothing of the rows behind it.
-func (t *trail) forget() {
+func (t *differencePath) forget() {
 	t.rows, t.last, t.table, t.unread, t.head = map[int64]digest{}, -1, nil, nil, codecs.Head{}
 }
 
 // findFirst finds where the rows that differ part first from the fold, by reading both again for those keys alone. A
 // changelog that was compacted tells only later offsets.
 func (p *part) findFirst(ctx context.Context) error {
-	trails := map[string]*trail{}
+	trails := map[string]*differencePath{}
 	for _, d := range p.differences {
 		if d.Key != "" {
-			trails[d.Key] = newTrail()
+			trails[d.Key] = newDifferencePath()
 		}
 	}
 	if len(trails) == 0 {
 		return nil
 	}
-	if err := p.readTrails(ctx, trails); err != nil {
+	if err := p.readPaths(ctx, trails); err != nil {
 		return err
 	}
-	if err := p.foldTrails(ctx, trails); err != nil {
+	if err := p.foldPaths(ctx, trails); err != nil {
 		return err
 	}
 	for i := range p.differences {
@@ -72,7 +74,7 @@ func (p *part) findFirst(ctx context.Context) error {
 
 // complete adds what was not at hand when the difference was told. A changelog that agrees wherever it can be compared, and
 // whose row is still not the one that it should be, parts where that one was made.
-func (p *part) complete(d *Difference, t *trail) {
+func (p *part) complete(d *Difference, t *differencePath) {
 	if d.ofTable && t.first < 0 {
 		t.first = t.folded
 	}
@@ -86,7 +88,7 @@ func (p *part) complete(d *Difference, t *trail) {
 }
 
 // addRow adds the row that the changelog has.
-func (p *part) addRow(d *Difference, t *trail) {
+func (p *part) addRow(d *Difference, t *differencePath) {
 	if d.Table = t.table; t.unread != nil {
 		d.Table = t.unread
 		return
@@ -104,17 +106,17 @@ func undecodable(offset int64, err error) string {
 	return fmt.Sprintf("the row at offset %d of the changelog does not decode: %v", offset, err)
 }
 
-func (p *part) readTrails(ctx context.Context, trails map[string]*trail) error {
+func (p *part) readPaths(ctx context.Context, trails map[string]*differencePath) error {
 	return p.Conn.Read(ctx, p.machine.Table, p.partition, p.table.start, p.table.end, func(r *kgo.Record) error {
 		if t := trails[string(r.Key)]; t != nil {
-			p.readTrail(t, r)
+			p.readPath(t, r)
 		}
 		return nil
 	})
 }
 
-// readTrail takes in a record of the changelog, as readRow does.
-func (p *part) readTrail(t *trail, r *kgo.Record) {
+// readPath takes in a record of the changelog, as readRow does.
+func (p *part) readPath(t *differencePath, r *kgo.Record) {
 	if r.Value == nil {
 		t.forget()
 		return
@@ -143,7 +145,7 @@ func (p *part) readTrail(t *trail, r *kgo.Record) {
 	t.rows[head.Applied] = digestOf(row) // all the rows of a key that is written often would take much memory
 }
 
-func (p *part) foldTrails(ctx context.Context, trails map[string]*trail) error {
+func (p *part) foldPaths(ctx context.Context, trails map[string]*differencePath) error {
 	var at engine.Record
 	world := World{
 		Partitions: p.reach.partitions,
@@ -161,11 +163,11 @@ func (p *part) foldTrails(ctx context.Context, trails map[string]*trail) error {
 			return err
 		}
 		step, err := p.machine.Fold(at, world)
-		if err != nil || step.Verdict == engine.Halt {
+		if err != nil || step.Disposition == engine.Halt {
 			return errHalted
 		}
 		t := trails[step.Key]
-		if t == nil || step.Verdict != engine.Taken {
+		if t == nil || step.Disposition != engine.Applied {
 			return nil
 		}
 		t.row = step.After

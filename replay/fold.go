@@ -13,7 +13,7 @@ func (v Verification) Fold(ctx context.Context) (report *Report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.end()) }()
-	if err := w.surveyLogs(ctx); err != nil {
+	if err := w.collectLogs(ctx); err != nil {
 		return nil, err
 	}
 	if err := w.each(ctx, (*part).fold); err != nil {

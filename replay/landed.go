@@ -11,8 +11,8 @@ import (
 	"stockflow/engine"
 )
 
-// landed is how far what one partition of a log sent has come to one partition of another.
-type landed struct {
+// deliveredOutputs is how far what one partition of a log sent has come to one partition of another.
+type deliveredOutputs struct {
 	// highest is the highest origin that has landed. What is sent there lands in order and without a hole, so everything
 	// up to there has.
 	highest map[route]codecs.Origin
@@ -44,7 +44,7 @@ func (o output) name() string {
 }
 
 // has reports whether an output has landed.
-func (l landed) has(o output) (bool, error) {
+func (l deliveredOutputs) has(o output) (bool, error) {
 	last, any := l.highest[route{o.origin.Log, o.origin.Partition, o.log, o.partition}]
 	if any && !higher(o.origin, last) {
 		return true, nil
@@ -54,7 +54,7 @@ func (l landed) has(o output) (bool, error) {
 }
 
 // add takes note of an output that has landed.
-func (l landed) add(o output) {
+func (l deliveredOutputs) add(o output) {
 	at := route{o.origin.Log, o.origin.Partition, o.log, o.partition}
 	if last, any := l.highest[at]; !any || higher(o.origin, last) {
 		l.highest[at] = o.origin
@@ -66,9 +66,9 @@ func higher(a, b codecs.Origin) bool {
 	return a.Offset > b.Offset || a.Offset == b.Offset && a.Index > b.Index
 }
 
-// landed reads all logs for what has landed in them. It is needed, and told, only where a group has not committed.
-func (w *work) landed(ctx context.Context) (landed, error) {
-	l := landed{map[route]codecs.Origin{}, w.spill.scratch(smallRoom)}
+// deliveredOutputs reads all logs for what has deliveredOutputs in them. It is needed, and told, only where a group has not committed.
+func (w *work) deliveredOutputs(ctx context.Context) (deliveredOutputs, error) {
+	l := deliveredOutputs{map[route]codecs.Origin{}, w.spill.scratch(smallRoom)}
 	lost := false
 	for _, p := range w.parts {
 		lost = lost || p.committed < 0
@@ -97,7 +97,7 @@ func (w *work) landed(ctx context.Context) (landed, error) {
 
 // land takes note of a record if its machine believes its origin. Anybody can write an origin, and what a machine makes of
 // one that it doesn't believe is a dead letter, which does nothing of what should have been sent.
-func (w *work) land(l landed, m Machine, r engine.Record, logs map[string][]extent) error {
+func (w *work) land(l deliveredOutputs, m Machine, r engine.Record, logs map[string][]extent) error {
 	if r.Origin == nil {
 		return nil
 	}
@@ -106,7 +106,7 @@ func (w *work) land(l landed, m Machine, r engine.Record, logs map[string][]exte
 		return err // the log may have come to its origin since
 	}
 	in, ruling, err := m.admit(r, believing(w.reach.partitions, logs))
-	if err != nil || ruling.Verdict != 0 || in.Origin == nil {
+	if err != nil || ruling.Disposition != 0 || in.Origin == nil {
 		return err
 	}
 	o := output{*in.Origin, m.Log, r.Partition, in.Key, in.Type}

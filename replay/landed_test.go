@@ -19,7 +19,7 @@ func TestOnlyBelievedOriginsHaveLanded(t *testing.T) {
 		return codecs.Origin{Log: log, Partition: 3, Offset: offset}
 	}
 	_, receive := codecs.EncodeInventoryEvent(inventory.Receive{Quantity: 1})
-	typ, release := codecs.EncodeInventoryEvent(inventory.Release{OrderID: "o-1", Takes: []inventory.Take{{Location: "main", Quantity: 1}}})
+	typ, release := codecs.EncodeInventoryEvent(inventory.Release{OrderID: "o-1", Allocations: []inventory.Allocation{{Location: "main", Quantity: 1}}})
 	for name, c := range map[string]struct {
 		value, redrive   []byte
 		origin           codecs.Origin
@@ -39,7 +39,7 @@ func TestOnlyBelievedOriginsHaveLanded(t *testing.T) {
 		"no message at all":                  {value: []byte("nonsense"), origin: from(processors.OrderEvents, 9), partition: home},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := &work{reach: survey{partitions: partitions}}
+			w := &work{reach: collected{partitions: partitions}}
 			w.letters = w.spill.scratch(smallRoom)
 			if c.letter != "" {
 				if err := w.letters.put(kindLetter, letterKey(processors.InventoryEvents, c.partition, 5), []byte(c.letter)); err != nil {
@@ -51,7 +51,7 @@ func TestOnlyBelievedOriginsHaveLanded(t *testing.T) {
 				logs[m.Log] = make([]extent, partitions)
 				logs[m.Log][3].end = 20
 			}
-			l := landed{map[route]codecs.Origin{}, w.spill.scratch(smallRoom)}
+			l := deliveredOutputs{map[route]codecs.Origin{}, w.spill.scratch(smallRoom)}
 			err := w.land(l, Machines[1], engine.Record{Partition: c.partition, Offset: 5, Key: sku, Value: c.value,
 				Origin: codecs.EncodeOrigin(c.origin), Redrive: c.redrive}, logs)
 			if err != nil {

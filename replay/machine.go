@@ -13,7 +13,7 @@ type Machine struct {
 	Log, Table   string
 	Sends, Hears []string
 	show         func(row []byte) ([]byte, error)
-	admit        func(engine.Record, World) (engine.Incoming, engine.Ruling, error)
+	admit        func(engine.Record, World) (engine.Incoming, engine.Decision, error)
 	fold         func(engine.Record, World) (Step, error)
 	rehead       func(row []byte, change func(*codecs.Head)) ([]byte, error)
 	OrderIsKey   bool // its keys are orders' ids, and not SKUs
@@ -29,7 +29,7 @@ type World struct {
 // Step is what a record did. Before and After are rows, nil for none; they are the same unless the Verdict is
 // engine.Taken.
 type Step struct {
-	engine.Ruling
+	engine.Decision
 	engine.Incoming
 	Before, After []byte
 	Refusal       string
@@ -46,8 +46,8 @@ var Machines = []Machine{
 
 func machineOf[S any](m engine.Machine[S], show func([]byte) ([]byte, error), orderIsKey bool) Machine {
 	return Machine{
-		Name: m.Group, Log: m.Log, Table: m.Table, Sends: m.Sends, Hears: m.Hears, OrderIsKey: orderIsKey, show: show,
-		admit: func(r engine.Record, w World) (engine.Incoming, engine.Ruling, error) {
+		Name: m.Group, Log: m.Log, Table: m.Table, Sends: m.Sends, Hears: m.AcceptsFrom, OrderIsKey: orderIsKey, show: show,
+		admit: func(r engine.Record, w World) (engine.Incoming, engine.Decision, error) {
 			return m.Admit(r, w.Partitions, w.Reaches)
 		},
 		fold: func(r engine.Record, w World) (Step, error) { return foldOne(m, r, w) },
@@ -69,7 +69,7 @@ func (m Machine) Fold(r engine.Record, w World) (Step, error) { return m.fold(r,
 func (m Machine) Show(row []byte) ([]byte, error) { return m.show(row) }
 
 func foldOne[S any](m engine.Machine[S], r engine.Record, w World) (step Step, err error) {
-	if step.Incoming, step.Ruling, err = m.Admit(r, w.Partitions, w.Reaches); err != nil || step.Verdict != 0 {
+	if step.Incoming, step.Decision, err = m.Admit(r, w.Partitions, w.Reaches); err != nil || step.Disposition != 0 {
 		return step, err
 	}
 	if step.Before, err = w.Row(step.Key); err != nil {
@@ -79,9 +79,9 @@ func foldOne[S any](m engine.Machine[S], r engine.Record, w World) (step Step, e
 	if err != nil {
 		return step, err
 	}
-	next, res, ruling := m.Take(row, step.Incoming)
-	step.Ruling, step.Refusal, step.Outputs, step.After = ruling, res.Refusal, res.Outputs, step.Before
-	if ruling.Verdict == engine.Taken {
+	next, res, ruling := m.Decide(row, step.Incoming)
+	step.Decision, step.Refusal, step.Outputs, step.After = ruling, res.Refusal, res.Outputs, step.Before
+	if ruling.Disposition == engine.Applied {
 		step.After = m.EncodeRow(next.Head, next.State)
 	} else {
 		step.Outputs = nil

@@ -30,7 +30,7 @@ func (w *work) nobodyMeanwhile(ctx context.Context) error {
 }
 
 // nobody insists that groups have no members.
-func (s surveyor) nobody(ctx context.Context, machines []Machine) error {
+func (s collector) nobody(ctx context.Context, machines []Machine) error {
 	for _, m := range machines {
 		members, err := s.conn.Members(ctx, m.Name)
 		if err != nil {

@@ -128,11 +128,11 @@ func (p *part) foldLog(ctx context.Context, end int64, each func(step Step) erro
 			return fmt.Errorf("folding offset %d of %s/%d: %w", r.Offset, p.machine.Log, p.partition, err)
 		}
 		p.folded++
-		if step.Verdict == engine.Halt {
+		if step.Disposition == engine.Halt {
 			p.halted = &Difference{At: r.Offset, Problem: step.Reason}
 			return errHalted
 		}
-		if err := each(step); err != nil || step.Verdict != engine.Taken {
+		if err := each(step); err != nil || step.Disposition != engine.Applied {
 			return err
 		}
 		return p.rows.put(kindFold, step.Key, step.After)
@@ -184,12 +184,12 @@ func RecordOf(r *kgo.Record) engine.Record {
 	return record
 }
 
-// readLetters takes in which messages became dead letters, and why.
-func (w *work) readLetters(ctx context.Context) error {
-	for n, e := range w.reach.logs[lettersLog] {
-		err := w.Conn.Read(ctx, lettersLog, int32(n), e.start, e.end, func(r *kgo.Record) error {
+// readDeadLetters takes in which messages became dead letters, and why.
+func (w *work) readDeadLetters(ctx context.Context) error {
+	for n, e := range w.reach.logs[deadLettersLog] {
+		err := w.Conn.Read(ctx, deadLettersLog, int32(n), e.start, e.end, func(r *kgo.Record) error {
 			l, err := codecs.DecodeDeadLetter(r.Value)
-			if err != nil || !l.IsLetter() {
+			if err != nil || !l.IsMessage() {
 				return nil // nobody's, a note or a request
 			}
 			if l.Skip != nil {
@@ -202,16 +202,16 @@ func (w *work) readLetters(ctx context.Context) error {
 			return w.letters.put(kindLetter, letterKey(l.Topic, l.Partition, l.Offset), []byte(l.Reason))
 		})
 		if err != nil {
-			return fmt.Errorf("reading %s/%d: %w", lettersLog, n, err)
+			return fmt.Errorf("reading %s/%d: %w", deadLettersLog, n, err)
 		}
 	}
 	return nil
 }
 
 const (
-	lettersLog       = engine.Letters
-	kindLetter  kind = 'l'
-	kindSkipped kind = 'k' // letters of messages that were skipped
+	deadLettersLog      = engine.DeadLetters
+	kindLetter     kind = 'l'
+	kindSkipped    kind = 'k' // letters of messages that were skipped
 )
 
 func (p *part) count() { p.Progress.add(1) }

@@ -82,10 +82,10 @@ func (r Rebuilding) Rebuild(ctx context.Context) (result *Rebuilt, err error) {
 	if err := w.nobodyYet(ctx); err != nil {
 		return nil, err
 	}
-	if err := w.survey(ctx); err != nil {
+	if err := w.collect(ctx); err != nil {
 		return nil, err
 	}
-	landed, err := w.landed(ctx)
+	landed, err := w.deliveredOutputs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ const (
 var errCut = errors.New("the first message that was not done")
 
 // refold folds the log up to the cut, and finds it where it isn't known.
-func (p *part) refold(ctx context.Context, landed landed) error {
+func (p *part) refold(ctx context.Context, landed deliveredOutputs) error {
 	if err := p.readTable(ctx, p.keepRow); err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (p *part) refold(ctx context.Context, landed landed) error {
 	p.cut = end
 	err := p.foldLog(ctx, end, func(step Step) error {
 		if p.committed >= 0 {
-			return p.missLetter(step)
+			return p.missDeadLetter(step)
 		}
 		if done, err := p.done(landed, step); err != nil || done {
 			return err
@@ -154,10 +154,10 @@ func (p *part) refold(ctx context.Context, landed landed) error {
 	return p.keepBeyond(ctx, min(furthest+1, p.log.end))
 }
 
-// missLetter counts a message that became a dead letter of which there is none. It can't be mended here: what is lost with it is
+// missDeadLetter counts a message that became a dead letter of which there is none. It can't be mended here: what is lost with it is
 // what the machine was told when the message came.
-func (p *part) missLetter(step Step) error {
-	if step.Verdict != engine.Letter {
+func (p *part) missDeadLetter(step Step) error {
+	if step.Disposition != engine.DeadLettered {
 		return nil
 	}
 	reason, err := p.letters.get(kindLetter, letterKey(p.machine.Log, p.partition, step.Offset))
@@ -171,10 +171,10 @@ func (p *part) missLetter(step Step) error {
 }
 
 // done reports whether everything that a message sent has landed where it belongs.
-func (p *part) done(l landed, step Step) (bool, error) {
+func (p *part) done(l deliveredOutputs, step Step) (bool, error) {
 	origin := codecs.Origin{Log: p.machine.Log, Partition: p.partition, Offset: step.Offset}
-	switch step.Verdict {
-	case engine.Letter:
+	switch step.Disposition {
+	case engine.DeadLettered:
 		reason, err := p.letters.get(kindLetter, letterKey(p.machine.Log, p.partition, step.Offset))
 		return reason != nil, err
 	case engine.Moved:
@@ -212,9 +212,9 @@ func (p *part) keepBeyond(ctx context.Context, end int64) error {
 		switch {
 		case err != nil:
 			return err
-		case step.Verdict == engine.Halt:
+		case step.Disposition == engine.Halt:
 			return errCut
-		case step.Verdict != engine.Taken:
+		case step.Disposition != engine.Applied:
 			return nil
 		}
 		if err := p.rows.put(kindBeyond, step.Key, step.After); err != nil {

@@ -15,7 +15,7 @@ type Report struct {
 	Differences []Difference  `json:"differences"`
 	Hidden      int64         `json:"differences_not_shown"` // beyond the first hundred of each partition
 	// Across is what holds across tables, nil if not all were looked at.
-	Across *Across `json:"across_tables,omitempty"`
+	Across *CrossChecks `json:"across_tables,omitempty"`
 	// Unchecked says what could not be looked at, and why.
 	Unchecked []string `json:"unchecked,omitempty"`
 }

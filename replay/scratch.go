@@ -67,9 +67,9 @@ type scratch struct {
 	room  int    // of memory
 	name  []byte // before the keys on disk
 
-	mu      sync.Mutex // guards what follows
-	young   *shelf     // what is not on disk yet
-	spilled bool       // there is something on disk
+	mu      sync.Mutex  // guards what follows
+	young   *spillTable // what is not on disk yet
+	spilled bool        // there is something on disk
 }
 
 const (
@@ -84,7 +84,7 @@ func (s *spill) scratch(room int) *scratch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.n++
-	return &scratch{spill: s, room: room, name: binary.BigEndian.AppendUint32(nil, s.n), young: newShelf()}
+	return &scratch{spill: s, room: room, name: binary.BigEndian.AppendUint32(nil, s.n), young: newSpillTable()}
 }
 
 // kind says what a key of a scratch is for.
@@ -189,7 +189,7 @@ func (s *scratch) age(kinds []kind) error {
 		}
 	})
 	write()
-	s.young, s.spilled = newShelf(), true
+	s.young, s.spilled = newSpillTable(), true
 	return err
 }
 
@@ -197,7 +197,7 @@ func (s *scratch) age(kinds []kind) error {
 func (s *scratch) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.young = newShelf()
+	s.young = newSpillTable()
 }
 
 // each calls f with all of a kind, in the order of the keys, as they are now. f may change them.

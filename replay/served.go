@@ -226,13 +226,13 @@ func (p *part) checkBehind(ctx context.Context) error {
 	})
 }
 
-// viewPatience is how long a view may be behind the table that it follows.
-const viewPatience = 10 * time.Second
+// viewTimeout is how long a view may be behind the table that it follows.
+const viewTimeout = 10 * time.Second
 
 // caughtUp asks HTTP for a row until it has taken in an offset, as far as patience goes: on a busy machine the view may be
 // further behind the table than the fold took.
 func (p *part) caughtUp(ctx context.Context, key string, least int64) (version int64, body []byte, found bool, err error) {
-	late := time.NewTimer(viewPatience)
+	late := time.NewTimer(viewTimeout)
 	defer late.Stop()
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()

@@ -13,7 +13,7 @@ import (
 
 // asked returns a work whose HTTP lists orders as list does.
 func asked(t *testing.T, partitions int32, list func(each func(key string, version int64, body []byte) error) error) *work {
-	w := &work{reach: survey{partitions: partitions}, spill: spill{under: t.TempDir()}}
+	w := &work{reach: collected{partitions: partitions}, spill: spill{under: t.TempDir()}}
 	w.Machines = Machines
 	for _, m := range Machines {
 		for n := range partitions {

@@ -9,8 +9,8 @@ import (
 	"stockflow/engine"
 )
 
-// Across is what holds across tables once no message is in transit.
-type Across struct {
+// CrossChecks is what holds across tables once no message is in transit.
+type CrossChecks struct {
 	InTransit int64 `json:"in_transit"` // messages that were, and were folded in
 	Orders    int64 `json:"orders"`
 	SKUs      int64 `json:"skus"`
@@ -65,13 +65,13 @@ func decodeTransit(b []byte) (t transit, err error) {
 	return t, err
 }
 
-// settle folds what is in transit into the rows, and what that causes, until nothing is; and then looks at what holds
+// drain folds what is in transit into the rows, and what that causes, until nothing is; and then looks at what holds
 // across tables. It goes by rounds, so that from each partition of a log everything arrives in its order.
-func (w *work) settle(ctx context.Context) error {
+func (w *work) drain(ctx context.Context) error {
 	if len(w.report.Unchecked) > 0 {
 		return nil // what has stopped never comes to rest
 	}
-	across := &Across{}
+	across := &CrossChecks{}
 	rounds := [2]*scratch{w.spill.scratch(smallRoom), w.spill.scratch(smallRoom)}
 	for _, p := range w.parts {
 		if err := w.carry(ctx, across, p.rows, rounds[0]); err != nil {
@@ -92,7 +92,7 @@ func (w *work) settle(ctx context.Context) error {
 }
 
 // carry lets what is in one scratch arrive, and keeps what it causes in another.
-func (w *work) carry(ctx context.Context, across *Across, from, to *scratch) error {
+func (w *work) carry(ctx context.Context, across *CrossChecks, from, to *scratch) error {
 	return from.each(kindSent, func(turn string, value []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -113,7 +113,7 @@ func (w *work) carry(ctx context.Context, across *Across, from, to *scratch) err
 }
 
 // arrive lets a message arrive as if it landed at the end of the log. One that has arrived before is a repeat.
-func (p *part) arrive(across *Across, t transit, caused *scratch) error {
+func (p *part) arrive(across *CrossChecks, t transit, caused *scratch) error {
 	p.log.end++
 	r := engine.Record{
 		Partition: p.partition, Offset: p.log.end - 1, At: t.at, Key: t.Key, Value: t.Value, Origin: codecs.EncodeOrigin(t.origin),
@@ -126,7 +126,7 @@ func (p *part) arrive(across *Across, t transit, caused *scratch) error {
 	if err != nil {
 		return fmt.Errorf("folding in %s to %s: %w", t.Type, t.Log, err)
 	}
-	if step.Verdict != engine.Taken {
+	if step.Disposition != engine.Applied {
 		return nil
 	}
 	across.InTransit++

@@ -5,9 +5,9 @@ import (
 	"hash/maphash"
 )
 
-// shelf is a map in memory. It lies in a few large blocks without pointers, so that a million small rows take little more
+// spillTable is a map in memory. It lies in a few large blocks without pointers, so that a million small rows take little more
 // than their bytes, and the garbage collector doesn't look at them. It is for one goroutine at a time.
-type shelf struct {
+type spillTable struct {
 	seed   maphash.Seed
 	slots  []slot // a power of two of them, at most three quarters taken; who finds its slot taken has the next free one
 	taken  int
@@ -36,12 +36,12 @@ const (
 	entryHead = 4 + 4
 )
 
-func newShelf() *shelf {
-	return &shelf{seed: maphash.MakeSeed(), slots: make([]slot, 1<<6)}
+func newSpillTable() *spillTable {
+	return &spillTable{seed: maphash.MakeSeed(), slots: make([]slot, 1<<6)}
 }
 
 // find returns the slot of a key, a free one if it isn't there.
-func (s *shelf) find(key []byte) (hash uint64, found *slot) {
+func (s *spillTable) find(key []byte) (hash uint64, found *slot) {
 	hash = maphash.Bytes(s.seed, key)
 	for i := hash; ; i++ {
 		at := &s.slots[i&uint64(len(s.slots)-1)]
@@ -57,7 +57,7 @@ func (s *shelf) find(key []byte) (hash uint64, found *slot) {
 }
 
 // get returns the value of a key, nil for one that is deleted. It is overwritten with the next put.
-func (s *shelf) get(key []byte) (value []byte, known bool) {
+func (s *spillTable) get(key []byte) (value []byte, known bool) {
 	_, found := s.find(key)
 	if found.at == 0 {
 		return nil, false
@@ -67,7 +67,7 @@ func (s *shelf) get(key []byte) (value []byte, known bool) {
 }
 
 // put keeps a copy of key and value. With a value of nil it notes that the key is deleted.
-func (s *shelf) put(key, value []byte) {
+func (s *spillTable) put(key, value []byte) {
 	hash, found := s.find(key)
 	if found.at == 0 {
 		*found = slot{uint32(hash >> 32), s.add(key, value)}
@@ -86,7 +86,7 @@ func (s *shelf) put(key, value []byte) {
 }
 
 // widen makes twice as many slots.
-func (s *shelf) widen() {
+func (s *spillTable) widen() {
 	old := s.slots
 	s.slots = make([]slot, 2*len(old))
 	for _, o := range old {
@@ -111,7 +111,7 @@ func room(key, value []byte) int {
 	return (entryHead + len(key) + len(value) + alignment - 1) / alignment * alignment
 }
 
-func (s *shelf) add(key, value []byte) place {
+func (s *spillTable) add(key, value []byte) place {
 	need := room(key, value)
 	if len(s.blocks) == 0 || s.used+need > len(s.blocks[len(s.blocks)-1]) {
 		size := blockBytes
@@ -134,7 +134,7 @@ func (s *shelf) add(key, value []byte) place {
 }
 
 // entry returns the key and the value at a place.
-func (s *shelf) entry(at place) (key, value []byte) {
+func (s *spillTable) entry(at place) (key, value []byte) {
 	return split(s.blocks[(at-1)/inBlock][(at-1)%inBlock*alignment:])
 }
 
@@ -147,7 +147,7 @@ func split(b []byte) (key, value []byte) {
 }
 
 // each calls f with all there is, in no order. f may not change the shelf.
-func (s *shelf) each(f func(key, value []byte)) {
+func (s *spillTable) each(f func(key, value []byte)) {
 	for _, o := range s.slots {
 		if o.at != 0 {
 			f(s.entry(o.at))
@@ -156,7 +156,7 @@ func (s *shelf) each(f func(key, value []byte)) {
 }
 
 // tidy gives back what replaced entries take.
-func (s *shelf) tidy() {
+func (s *spillTable) tidy() {
 	old := s.blocks
 	in := make([][]uint32, len(old)) // the slots by block, so that each block can go when it was copied
 	for i, o := range s.slots {

@@ -17,21 +17,21 @@ var ErrUncheckable = errors.New("the tables can't be folded again")
 // extent is what a partition of a topic has.
 type extent struct{ start, end int64 }
 
-// survey is how far everything reaches. What is committed is asked for first and the logs' ends last, so that the
+// collected is how far everything reaches. What is committed is asked for first and the logs' ends last, so that the
 // outputs of what was committed lie before those ends, and so do the messages that any row seen in between took in. What
 // caused a message before the ends lies before them too: see logEnds.
-type survey struct {
+type collected struct {
 	partitions int32
 	committed  map[string][]int64 // by group; none is -1
 	tables     map[string][]extent
 	logs       map[string][]extent // dead letters among them
 }
 
-// surveyor asks a broker.
-type surveyor struct{ conn broker.Broker }
+// collector asks a broker.
+type collector struct{ conn broker.Broker }
 
 // committed returns what groups have committed.
-func (s surveyor) committed(ctx context.Context, machines []Machine, partitions int32) (map[string][]int64, error) {
+func (s collector) committed(ctx context.Context, machines []Machine, partitions int32) (map[string][]int64, error) {
 	all := map[string][]int64{}
 	for _, m := range machines {
 		offsets, err := s.conn.Committed(ctx, m.Name)
@@ -51,7 +51,7 @@ func (s surveyor) committed(ctx context.Context, machines []Machine, partitions 
 }
 
 // tables returns where tables begin and end. One that isn't there has no rows.
-func (s surveyor) tables(ctx context.Context, machines []Machine, partitions int32) (map[string][]extent, error) {
+func (s collector) tables(ctx context.Context, machines []Machine, partitions int32) (map[string][]extent, error) {
 	known, err := s.conn.Topics(ctx, tablesOf(machines)...)
 	if err != nil {
 		return nil, fmt.Errorf("asking for the tables: %w", err)
@@ -71,7 +71,7 @@ func (s surveyor) tables(ctx context.Context, machines []Machine, partitions int
 }
 
 // extents returns where topics begin and end.
-func (s surveyor) extents(ctx context.Context, topics ...string) (map[string][]extent, error) {
+func (s collector) extents(ctx context.Context, topics ...string) (map[string][]extent, error) {
 	starts, err := s.conn.Starts(ctx, topics...)
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (s surveyor) extents(ctx context.Context, topics ...string) (map[string][]e
 }
 
 // partitionsOf returns how many partitions the logs and the tables have, which all have the same number.
-func (s surveyor) partitionsOf(ctx context.Context, machines []Machine) (int32, error) {
+func (s collector) partitionsOf(ctx context.Context, machines []Machine) (int32, error) {
 	logs := logsOf(machines)
 	topics, err := s.conn.Topics(ctx, append(logs, tablesOf(machines)...)...)
 	if err != nil {

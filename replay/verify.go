@@ -32,7 +32,7 @@ func (v Verification) Verify(ctx context.Context) (report *Report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.end()) }()
-	if err := w.survey(ctx); err != nil {
+	if err := w.collect(ctx); err != nil {
 		return nil, err
 	}
 	if err := w.each(ctx, (*part).verify); err != nil {
@@ -42,7 +42,7 @@ func (v Verification) Verify(ctx context.Context) (report *Report, err error) {
 		w.report.add(p)
 	}
 	if len(v.Machines) == len(Machines) {
-		if err := w.settle(ctx); err != nil {
+		if err := w.drain(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -52,8 +52,8 @@ func (v Verification) Verify(ctx context.Context) (report *Report, err error) {
 // work is one verification, or one rebuilding, under way.
 type work struct {
 	Verification
-	reach   survey
-	admin   surveyor
+	reach   collected
+	admin   collector
 	forget  func() // ends what is kept of the broker
 	spill   spill
 	letters *scratch
@@ -94,7 +94,7 @@ func (w *work) use(b broker.Broker) error {
 		return err
 	}
 	w.forget()
-	w.Conn, w.admin, w.forget = conn, surveyor{conn}, forget
+	w.Conn, w.admin, w.forget = conn, collector{conn}, forget
 	return nil
 }
 
@@ -125,9 +125,9 @@ func (w *work) each(ctx context.Context, do func(*part, context.Context) error) 
 	return g.Wait()
 }
 
-// survey finds out how far everything reaches, in the order that survey wants, and takes in what HTTP serves and what
+// collect finds out how far everything reaches, in the order that collect wants, and takes in what HTTP serves and what
 // became a dead letter.
-func (w *work) survey(ctx context.Context) (err error) {
+func (w *work) collect(ctx context.Context) (err error) {
 	s := &w.reach
 	if s.committed, err = w.admin.committed(ctx, w.Machines, s.partitions); err != nil {
 		return err
@@ -143,7 +143,7 @@ func (w *work) survey(ctx context.Context) (err error) {
 		p.committed = s.committed[p.machine.Name][p.partition]
 		w.Progress.expect(p.table.end - p.table.start)
 	}
-	if err := w.surveyLogs(ctx); err != nil {
+	if err := w.collectLogs(ctx); err != nil {
 		return err
 	}
 	return w.hasCommitted()
@@ -162,8 +162,8 @@ func (w *work) hasCommitted() error {
 	return errors.Join(wrong...)
 }
 
-// surveyLogs finds out how far the logs reach, and takes in what became a dead letter.
-func (w *work) surveyLogs(ctx context.Context) (err error) {
+// collectLogs finds out how far the logs reach, and takes in what became a dead letter.
+func (w *work) collectLogs(ctx context.Context) (err error) {
 	s := &w.reach
 	if err := w.logEnds(ctx); err != nil {
 		return err
@@ -175,5 +175,5 @@ func (w *work) surveyLogs(ctx context.Context) (err error) {
 		p.log = s.logs[p.machine.Log][p.partition]
 		w.Progress.expect(p.log.end - p.log.start)
 	}
-	return w.readLetters(ctx)
+	return w.readDeadLetters(ctx)
 }

@@ -130,8 +130,8 @@ func auditPartition[S any](a *audit, m engine.Machine[S], p int32, saw func(key 
 			return
 		}
 		next, res := m.Fold(row, in)
-		if res.Unfit != "" {
-			a.addf("%s/%d/%d is unfit: %s", m.Log, p, r.Offset, res.Unfit)
+		if res.Inapplicable != "" {
+			a.addf("%s/%d/%d is unfit: %s", m.Log, p, r.Offset, res.Inapplicable)
 			return
 		}
 		a.sent(codecs.Origin{Log: m.Log, Partition: p, Offset: r.Offset}, res.Outputs)
@@ -215,7 +215,7 @@ func (a *audit) chain(way channel) *chain {
 
 // noLetters wants the dead letters to be empty: whoever writes here writes what can be taken.
 func (a *audit) noLetters(p int32) {
-	a.each(engine.Letters, p, func(r *kgo.Record) {
+	a.each(engine.DeadLetters, p, func(r *kgo.Record) {
 		letter, err := codecs.DecodeDeadLetter(r.Value)
 		a.addf("a dead letter: %s/%d/%d of %q: %s %v", letter.Topic, letter.Partition, letter.Offset, letter.Key, letter.Reason, err)
 	})

@@ -33,7 +33,7 @@ var tableLogs = map[string]string{
 
 // topics are all that a Stockflow has.
 func topics() []string {
-	all := []string{engine.Letters}
+	all := []string{engine.DeadLetters}
 	for table, log := range tableLogs {
 		all = append(all, table, log)
 	}

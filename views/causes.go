@@ -108,7 +108,7 @@ func (t *Table[S]) await(ctx context.Context, key string, name codecs.Origin) (*
 		return nil, err
 	}
 	for {
-		pages, came, err := known.look(key, func() (bool, error) { return t.hasTaken(key, name) })
+		pages, came, err := known.look(key, func() (bool, error) { return t.hasApplied(key, name) })
 		if came == nil {
 			return t.find(pages, key, partition, name, err)
 		}
@@ -152,8 +152,8 @@ func (t *Table[S]) find(known pages, key string, partition int32, name codecs.Or
 	return nil, ErrExpired
 }
 
-// hasTaken reports whether the row of key says that it has taken in a message, or the output that an origin names.
-func (t *Table[S]) hasTaken(key string, name codecs.Origin) (bool, error) {
+// hasApplied reports whether the row of key says that it has taken in a message, or the output that an origin names.
+func (t *Table[S]) hasApplied(key string, name codecs.Origin) (bool, error) {
 	data, err := t.read(key)
 	if err != nil || data == nil {
 		return false, err

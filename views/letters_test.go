@@ -22,7 +22,7 @@ type deadLetters struct{ *world }
 func newDeadLetters(t testing.TB) *deadLetters {
 	t.Helper()
 	w := newWorld(t, 1)
-	_, _, err := w.conn.Ensure(t.Context(), []broker.Topic{{Name: engine.Letters, Kind: broker.Letters}}, 4)
+	_, _, err := w.conn.Ensure(t.Context(), []broker.Topic{{Name: engine.DeadLetters, Kind: broker.Letters}}, 4)
 	must(t, err)
 	return &deadLetters{w}
 }
@@ -43,14 +43,14 @@ func noteOf(d codecs.DeadLetter) codecs.DeadLetter {
 func (d *deadLetters) write(letters ...codecs.DeadLetter) {
 	d.t.Helper()
 	for _, l := range letters {
-		d.append(engine.Letters, &kgo.Record{Key: l.Key, Value: codecs.EncodeDeadLetter(l)})
+		d.append(engine.DeadLetters, &kgo.Record{Key: l.Key, Value: codecs.EncodeDeadLetter(l)})
 	}
 }
 
 // leafThrough reads all pages, from the newest to the oldest.
-func leafThrough(t testing.TB, l *Letters, topic string, limit int, between func()) (all []Letter) {
+func leafThrough(t testing.TB, l *DeadLetters, topic string, limit int, between func()) (all []DeadLetter) {
 	t.Helper()
-	var before *LetterPlace
+	var before *DeadLetterPlace
 	for more := true; more; {
 		page, goesOn, err := l.Page(within(t), topic, before, limit)
 		must(t, err)
@@ -67,7 +67,7 @@ func leafThrough(t testing.TB, l *Letters, topic string, limit int, between func
 	return all
 }
 
-func ids(letters []Letter) (all []string) {
+func ids(letters []DeadLetter) (all []string) {
 	for _, l := range letters {
 		all = append(all, l.ID().String())
 	}
@@ -94,7 +94,7 @@ func TestLettersAreListedOnce(t *testing.T) {
 
 	random := rand.New(rand.NewPCG(1, 2))
 	random.Shuffle(len(letters), func(i, j int) { letters[i], letters[j] = letters[j], letters[i] })
-	early, late := NewLetters(d.conn, nil), NewLetters(d.conn, nil)
+	early, late := NewDeadLetters(d.conn, nil), NewDeadLetters(d.conn, nil)
 	for half := range slices.Chunk(letters, 20) {
 		d.write(half...)
 		d.write(half[:8]...)
@@ -105,7 +105,7 @@ func TestLettersAreListedOnce(t *testing.T) {
 		added++
 		d.write(letterAt("order-events", 0, 1000+added, 5000+added), letterAt("order-events", 1, 2000+added, added))
 	}
-	for _, l := range []*Letters{early, late} {
+	for _, l := range []*DeadLetters{early, late} {
 		for _, limit := range []int{3, 39, 40, 41} {
 			got := slices.DeleteFunc(ids(leafThrough(t, l, "", limit, add)), func(id string) bool { return !slices.Contains(want, id) })
 			if !slices.Equal(got, want) {
@@ -124,22 +124,22 @@ func TestLettersAreListedOnce(t *testing.T) {
 // that comes later. A note is no letter, and noise is neither.
 func TestNotesCount(t *testing.T) {
 	d := newDeadLetters(t)
-	early := NewLetters(d.conn, nil)
+	early := NewDeadLetters(d.conn, nil)
 	a, b := letterAt("order-events", 0, 1, 10), letterAt("order-events", 0, 2, 20)
 	for _, step := range [][]codecs.DeadLetter{{a, b}, {noteOf(a), a}, {noteOf(a), noteOf(b)}, {noteOf(letterAt("order-events", 0, 3, 15))}} {
 		d.write(step...)
 		_, _, err := early.Page(within(t), "", nil, 10)
 		must(t, err)
 	}
-	d.append(engine.Letters, &kgo.Record{Value: []byte("\xff")})
-	d.append(engine.Letters, &kgo.Record{})
-	for _, l := range []*Letters{early, NewLetters(d.conn, nil)} {
+	d.append(engine.DeadLetters, &kgo.Record{Value: []byte("\xff")})
+	d.append(engine.DeadLetters, &kgo.Record{})
+	for _, l := range []*DeadLetters{early, NewDeadLetters(d.conn, nil)} {
 		page, more, err := l.Page(within(t), "", nil, 2)
 		must(t, err)
 		if len(page) != 2 || more || page[0].Offset != 2 || page[0].Redriven != 1 || page[1].Offset != 1 || page[1].Redriven != 2 {
 			t.Errorf("the page is %+v, more %v", page, more)
 		}
-		places := []LetterPlace{Letter{DeadLetter: b}.Place(), Letter{DeadLetter: a}.Place(), {At: 10}, {At: 30}}
+		places := []DeadLetterPlace{DeadLetter{DeadLetter: b}.Place(), DeadLetter{DeadLetter: a}.Place(), {At: 10}, {At: 30}}
 		if times, err := l.Redriven(within(t), places); err != nil || !slices.Equal(times, []int{1, 2, 0, 0}) {
 			t.Errorf("the letters were sent again %v times, %v", times, err)
 		}
@@ -158,11 +158,11 @@ func TestAWalkHasAllOfALetter(t *testing.T) {
 	}
 	d.write(letters...)
 	d.write(noteOf(letterAt("order-events", 0, 10, 10)))
-	l := NewLetters(d.conn, func(d codecs.DeadLetter) bool { return d.Reason != "reason 20" })
+	l := NewDeadLetters(d.conn, func(d codecs.DeadLetter) bool { return d.Reason != "reason 20" })
 	var got []int64
 	last := map[string]int64{}
-	pick := func(id LetterID, redriven int) bool { return redriven == 0 && (id.Offset < 100 || id.Offset > 990) }
-	must(t, l.Walk(within(t), pick, func(letter Letter) error {
+	pick := func(id DeadLetterID, redriven int) bool { return redriven == 0 && (id.Offset < 100 || id.Offset > 990) }
+	must(t, l.Walk(within(t), pick, func(letter DeadLetter) error {
 		got = append(got, letter.Offset)
 		if want := letterAt("order-events", 0, letter.Offset, letter.Offset); string(letter.Value) != string(want.Value) || len(letter.Headers) != 1 {
 			t.Errorf("the letter is %+v", letter)
@@ -182,12 +182,12 @@ func TestAWalkHasAllOfALetter(t *testing.T) {
 // TestWithoutALogThereAreNoLetters, and who stops asking Kafka is let go.
 func TestWithoutALogThereAreNoLetters(t *testing.T) {
 	w, _ := newKafkaWorld(t, 1)
-	for _, l := range []*Letters{NewLetters(newWorld(t, 1).conn, nil), NewLetters(w.conn, nil)} {
+	for _, l := range []*DeadLetters{NewDeadLetters(newWorld(t, 1).conn, nil), NewDeadLetters(w.conn, nil)} {
 		if page, more, err := l.Page(within(t), "", nil, 10); err != nil || more || page != nil {
 			t.Errorf("got %v, %v, %v", page, more, err)
 		}
 	}
-	l := NewLetters(w.conn, nil)
+	l := NewDeadLetters(w.conn, nil)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, _, err := l.Page(gone, "", nil, 10); err == nil {
@@ -200,12 +200,12 @@ func TestWithoutALogThereAreNoLetters(t *testing.T) {
 
 func TestLetterIDs(t *testing.T) {
 	for _, text := range []string{"order-events/3/1042", "x/0/0"} {
-		if id, err := ParseLetterID(text); err != nil || id.String() != text {
+		if id, err := ParseDeadLetterID(text); err != nil || id.String() != text {
 			t.Errorf("%s is read as %v, %v", text, id, err)
 		}
 	}
 	for _, text := range []string{"", "order-events", "order-events/3", "/3/1", "x/-1/1", "x/1/-1", "x/01/1", "x/1/1/1", "x/1/9223372036854775808", "x/2147483648/1", "x/a/b"} {
-		if id, err := ParseLetterID(text); err == nil {
+		if id, err := ParseDeadLetterID(text); err == nil {
 			t.Errorf("%q is read as %v", text, id)
 		}
 	}
@@ -222,7 +222,7 @@ func BenchmarkLetters(b *testing.B) {
 		}
 		d.write(chunk...)
 	}
-	l := NewLetters(d.conn, nil)
+	l := NewDeadLetters(d.conn, nil)
 	_, _, err := l.Page(b.Context(), "", nil, 1)
 	must(b, err)
 	for b.Loop() {
@@ -231,5 +231,5 @@ func BenchmarkLetters(b *testing.B) {
 			b.Fatal(len(page))
 		}
 	}
-	b.ReportMetric(float64(cap(l.slips))*float64(unsafe.Sizeof(slip{}))/many, "B/letter")
+	b.ReportMetric(float64(cap(l.entries))*float64(unsafe.Sizeof(indexEntry{}))/many, "B/letter")
 }

@@ -14,9 +14,9 @@ import (
 	"stockflow/processors"
 )
 
-// slip says where a letter is, and how often it was sent again. It may be that of a note whose letter is gone or
+// indexEntry says where a letter is, and how often it was sent again. It may be that of a note whose letter is gone or
 // was not kept: then it is not there.
-type slip struct {
+type indexEntry struct {
 	at       int64 // the message's time in its log; with its name, the order of the letters
 	offset   int64 // of the message
 	position int64 // of the letter in the dead letters
@@ -28,21 +28,21 @@ type slip struct {
 }
 
 // catchUp reads the log from where it was read up to, to its end. What was read stays read, if ctx ends before.
-func (l *Letters) catchUp(ctx context.Context) error {
+func (l *DeadLetters) catchUp(ctx context.Context) error {
 	starts, ends, err := l.bounds(ctx)
 	if err != nil {
 		return err
 	}
 	for p, next := range l.next {
 		if end, ok := ends[lettersAt(p)]; !ok || end < next { // another log of that name
-			l.next, l.slips, l.sorted, l.unreadable = map[int32]int64{}, nil, 0, 0
+			l.next, l.entries, l.sorted, l.unreadable = map[int32]int64{}, nil, 0, 0
 			break
 		}
 	}
 	defer l.sort()
 	for at, end := range ends {
 		from := max(starts[at], l.next[at.Partition])
-		err := l.conn.Read(ctx, engine.Letters, at.Partition, from, end, func(r *kgo.Record) error {
+		err := l.conn.Read(ctx, engine.DeadLetters, at.Partition, from, end, func(r *kgo.Record) error {
 			l.take(r)
 			l.next[r.Partition] = r.Offset + 1
 			return nil
@@ -56,50 +56,50 @@ func (l *Letters) catchUp(ctx context.Context) error {
 }
 
 func lettersAt(partition int32) broker.TopicPartition {
-	return broker.TopicPartition{Topic: engine.Letters, Partition: partition}
+	return broker.TopicPartition{Topic: engine.DeadLetters, Partition: partition}
 }
 
-// findPatience is how long the ends of the log are asked for.
-const findPatience = 4 * time.Second
+// findTimeout is how long the ends of the log are asked for.
+const findTimeout = 4 * time.Second
 
 // bounds returns where the log begins and ends. One that isn't there has none.
-func (l *Letters) bounds(ctx context.Context) (starts, ends map[broker.TopicPartition]int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, findPatience)
+func (l *DeadLetters) bounds(ctx context.Context) (starts, ends map[broker.TopicPartition]int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
-	topics, err := l.conn.Topics(ctx, engine.Letters)
+	topics, err := l.conn.Topics(ctx, engine.DeadLetters)
 	if err != nil || len(topics) == 0 {
 		return nil, nil, err
 	}
-	if ends, err = l.conn.Ends(ctx, engine.Letters); err != nil {
+	if ends, err = l.conn.Ends(ctx, engine.DeadLetters); err != nil {
 		return nil, nil, err
 	}
-	starts, err = l.conn.Starts(ctx, engine.Letters)
+	starts, err = l.conn.Starts(ctx, engine.DeadLetters)
 	return starts, ends, err
 }
 
 // take makes a slip of a record.
-func (l *Letters) take(r *kgo.Record) {
+func (l *DeadLetters) take(r *kgo.Record) {
 	d, err := codecs.DecodeDeadLetter(r.Value)
 	topic, ok := l.topicOf(d.Topic)
 	if err != nil || !ok {
 		l.unreadable++
 		return
 	}
-	if d.Redrive == nil && !d.IsLetter() {
+	if d.Redrive == nil && !d.IsMessage() {
 		return // a request to skip a message
 	}
-	s := slip{
+	s := indexEntry{
 		at: d.At, offset: d.Offset, of: d.Partition, topic: topic,
-		in: r.Partition, position: r.Offset, there: d.IsLetter() && l.keep(d),
+		in: r.Partition, position: r.Offset, there: d.IsMessage() && l.keep(d),
 	}
 	if d.Redrive != nil {
 		s.redriven = 1
 	}
-	l.slips = append(l.slips, s)
+	l.entries = append(l.entries, s)
 }
 
 // topicOf returns the number of a topic's name, and whether it has one: the real ones are few.
-func (l *Letters) topicOf(name string) (number uint16, ok bool) {
+func (l *DeadLetters) topicOf(name string) (number uint16, ok bool) {
 	if i := slices.Index(l.topics, name); i >= 0 {
 		return uint16(i), true
 	}
@@ -112,33 +112,33 @@ func (l *Letters) topicOf(name string) (number uint16, ok bool) {
 
 const maxTopics = 1000
 
-func (l *Letters) placeOf(s slip) LetterPlace {
-	return LetterPlace{s.at, LetterID{l.topics[s.topic], s.of, s.offset}}
+func (l *DeadLetters) placeOf(s indexEntry) DeadLetterPlace {
+	return DeadLetterPlace{s.at, DeadLetterID{l.topics[s.topic], s.of, s.offset}}
 }
 
 // sort puts what has come into its place, and makes one of the slips of each letter.
-func (l *Letters) sort() {
-	fresh := l.slips[l.sorted:]
+func (l *DeadLetters) sort() {
+	fresh := l.entries[l.sorted:]
 	if len(fresh) == 0 {
 		return
 	}
-	from, _ := slices.BinarySearchFunc(l.slips[:l.sorted], slices.MinFunc(fresh, l.compare), l.compare)
-	slices.SortStableFunc(l.slips[from:], l.compare)
-	kept := l.slips[:from]
-	for _, s := range l.slips[from:] {
+	from, _ := slices.BinarySearchFunc(l.entries[:l.sorted], slices.MinFunc(fresh, l.compare), l.compare)
+	slices.SortStableFunc(l.entries[from:], l.compare)
+	kept := l.entries[:from]
+	for _, s := range l.entries[from:] {
 		if n := len(kept); n > from && l.compare(kept[n-1], s) == 0 {
 			kept[n-1] = kept[n-1].with(s)
 			continue
 		}
 		kept = append(kept, s)
 	}
-	l.slips, l.sorted = kept, len(kept)
+	l.entries, l.sorted = kept, len(kept)
 }
 
-func (l *Letters) compare(a, b slip) int { return comparePlaces(l.placeOf(a), l.placeOf(b)) }
+func (l *DeadLetters) compare(a, b indexEntry) int { return comparePlaces(l.placeOf(a), l.placeOf(b)) }
 
 // with returns what two slips of a letter say together: where it is first, and how often it was sent again.
-func (s slip) with(other slip) slip {
+func (s indexEntry) with(other indexEntry) indexEntry {
 	redriven := s.redriven + min(other.redriven, ^s.redriven)
 	if !s.there && other.there {
 		s = other
@@ -151,8 +151,8 @@ func (s slip) with(other slip) slip {
 const nearby = 256
 
 // read calls each with the letters of slips, in the order in which they lie in the log.
-func (l *Letters) read(ctx context.Context, slips []slip, each func(Letter) error) error {
-	slips = slices.SortedFunc(slices.Values(slips), func(a, b slip) int {
+func (l *DeadLetters) read(ctx context.Context, slips []indexEntry, each func(DeadLetter) error) error {
+	slips = slices.SortedFunc(slices.Values(slips), func(a, b indexEntry) int {
 		return cmp.Or(cmp.Compare(a.in, b.in), cmp.Compare(a.position, b.position))
 	})
 	for len(slips) > 0 {
@@ -169,9 +169,9 @@ func (l *Letters) read(ctx context.Context, slips []slip, each func(Letter) erro
 }
 
 // readRun reads slips that lie close together.
-func (l *Letters) readRun(ctx context.Context, slips []slip, each func(Letter) error) error {
+func (l *DeadLetters) readRun(ctx context.Context, slips []indexEntry, each func(DeadLetter) error) error {
 	first, last := slips[0], slips[len(slips)-1]
-	return l.conn.Read(ctx, engine.Letters, first.in, first.position, last.position+1, func(r *kgo.Record) error {
+	return l.conn.Read(ctx, engine.DeadLetters, first.in, first.position, last.position+1, func(r *kgo.Record) error {
 		for len(slips) > 0 && slips[0].position < r.Offset {
 			slips = slips[1:] // has been deleted meanwhile
 		}
@@ -182,7 +182,7 @@ func (l *Letters) readRun(ctx context.Context, slips []slip, each func(Letter) e
 		if err != nil {
 			return err
 		}
-		return each(Letter{
+		return each(DeadLetter{
 			DeadLetter: d, Event: processors.EventOf(d), Redriven: int(slips[0].redriven), Size: sizeOf(d),
 		})
 	})

@@ -23,11 +23,11 @@ import (
 
 // Tables are the tables that Stockflow's clients read.
 type Tables struct {
-	Orders    *Table[order.State]
-	Inventory *Table[inventory.State]
-	Shipments *Table[shipment.State]
-	Mails     *Table[notification.State]
-	Letters   *Letters // which are in no table
+	Orders      *Table[order.State]
+	Inventory   *Table[inventory.State]
+	Shipments   *Table[shipment.State]
+	Mails       *Table[notification.State]
+	DeadLetters *DeadLetters // which are in no table
 }
 
 // follower is a table, whatever its rows are.
@@ -43,11 +43,11 @@ type follower interface {
 // Open returns the tables, kept under dir, of the logs behind conn. They answer nothing before they are run.
 func Open(conn broker.Broker, dir string, log *slog.Logger) *Tables {
 	t := &Tables{
-		Orders:    NewTable(processors.OrderTable, codecs.DecodeOrderRow, conn, dir, log),
-		Inventory: NewTable(processors.InventoryTable, codecs.DecodeInventoryRow, conn, dir, log),
-		Shipments: NewTable(processors.ShipmentTable, codecs.DecodeShipmentRow, conn, dir, log),
-		Mails:     NewTable(processors.NotificationTable, codecs.DecodeNotificationRow, conn, dir, log),
-		Letters:   NewLetters(conn, nil),
+		Orders:      NewTable(processors.OrderTable, codecs.DecodeOrderRow, conn, dir, log),
+		Inventory:   NewTable(processors.InventoryTable, codecs.DecodeInventoryRow, conn, dir, log),
+		Shipments:   NewTable(processors.ShipmentTable, codecs.DecodeShipmentRow, conn, dir, log),
+		Mails:       NewTable(processors.NotificationTable, codecs.DecodeNotificationRow, conn, dir, log),
+		DeadLetters: NewDeadLetters(conn, nil),
 	}
 	t.Orders.index, t.Inventory.index, t.Shipments.index, t.Mails.index = orderIndex, stockIndex, shipmentIndex, mailIndex
 	return t

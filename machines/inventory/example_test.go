@@ -14,7 +14,7 @@ func ExampleApply() {
 		inventory.Reserve{OrderID: "o-1", Quantity: 3, Mode: inventory.Exact},
 		inventory.Reserve{OrderID: "o-2", Quantity: 3, Mode: inventory.Exact},
 	} {
-		r := inventory.Apply(row, inventory.Message{SKU: "lamp", Rules: 1, Event: event})
+		r := inventory.Apply(row, inventory.Message{SKU: "lamp", RulesVersion: 1, Event: event})
 		row = r.State
 		fmt.Println(row.OnHand(), "on hand,", row.Reserved(), "reserved")
 		for _, o := range r.Outputs {
@@ -34,7 +34,7 @@ func ExampleApply_retry() {
 	var row inventory.State
 	for _, quantity := range []int64{5, 5, 6} {
 		event := inventory.Receive{ID: "delivery-1", Quantity: quantity}
-		r := inventory.Apply(row, inventory.Message{SKU: "lamp", Rules: 1, Event: event})
+		r := inventory.Apply(row, inventory.Message{SKU: "lamp", RulesVersion: 1, Event: event})
 		row = r.State
 		fmt.Printf("%d on hand, refusal %q\n", row.OnHand(), r.Refusal)
 	}

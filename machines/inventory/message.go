@@ -3,9 +3,9 @@ package inventory
 
 // Message is one record of the log inventory-events, decoded and valid.
 type Message struct {
-	SKU   string // the record's key
-	At    int64  // when the log took it in, in milliseconds since 1970 (LogAppendTime)
-	Rules uint32 // the number of the rules it was written under, 1 or more
+	SKU          string // the record's key
+	At           int64  // when the log took it in, in milliseconds since 1970 (LogAppendTime)
+	RulesVersion uint32 // the number of the rules it was written under, 1 or more
 	// Event is one of Receive, Adjust, Reserve, Release, Ship, Withdraw.
 	Event any
 }
@@ -46,14 +46,14 @@ const (
 
 // Release gives back units that an order holds.
 type Release struct {
-	OrderID string
-	Takes   []Take // sorted by location
+	OrderID     string
+	Allocations []Allocation // sorted by location
 }
 
 // Ship takes units that an order holds out of the stock.
 type Ship struct {
-	OrderID string
-	Takes   []Take // sorted by location
+	OrderID     string
+	Allocations []Allocation // sorted by location
 }
 
 // Withdraw takes an order's line out of the queue. It is answered by Withdrawn or NotWaiting.
@@ -61,8 +61,8 @@ type Withdraw struct {
 	OrderID string
 }
 
-// Take is a number of units at a location, 1 or more.
-type Take struct {
+// Allocation is a number of units at a location, 1 or more.
+type Allocation struct {
 	Location string
 	Quantity int64
 }
@@ -76,8 +76,8 @@ type Output struct {
 
 // Reserved says which units an order was given, at once or when its turn came.
 type Reserved struct {
-	SKU   string
-	Takes []Take // sorted by location, one or more
+	SKU         string
+	Allocations []Allocation // sorted by location, one or more
 	// Available is what there was when fewer units than asked for were given, else 0.
 	Available int64
 }

@@ -83,14 +83,14 @@ func (l *history) giveBack() any {
 
 // mistake takes back more than anybody holds, after something that is held if there is such a thing.
 func (l *history) mistake() any {
-	var takes []Take
+	var takes []Allocation
 	for _, at := range l.row.Locations {
 		if at.Reserved > 0 {
-			takes = append(takes, Take{at.Location, at.Reserved})
+			takes = append(takes, Allocation{at.Location, at.Reserved})
 			break
 		}
 	}
-	takes = append(takes, Take{"z", 1})
+	takes = append(takes, Allocation{"z", 1})
 	if rapid.Bool().Draw(l.t, "ship") {
 		return Ship{"nobody", takes}
 	}
@@ -195,7 +195,7 @@ func (l *history) checkQueue() {
 func (l *history) replay() {
 	var s State
 	for _, e := range l.events {
-		s = Apply(s, Message{SKU: "lamp", At: 1, Rules: Rules, Event: e}).State
+		s = Apply(s, Message{SKU: "lamp", At: 1, RulesVersion: RulesVersion, Event: e}).State
 	}
 	if !reflect.DeepEqual(s, l.row) {
 		l.t.Fatalf("replayed %+v\nfirst    %+v", s, l.row)
@@ -209,7 +209,7 @@ func TestAnyRow(t *testing.T) {
 		s := drawRow(t)
 		l := &history{t: t, twin: newTwin(), row: s, orders: 3}
 		for _, at := range s.Locations {
-			l.twin.holds["o1"] = append(l.twin.holds["o1"], Take{at.Location, at.Reserved + 1})
+			l.twin.holds["o1"] = append(l.twin.holds["o1"], Allocation{at.Location, at.Reserved + 1})
 		}
 		kinds := []func() any{l.receipt, l.adjustment, l.reservation, l.giveBack, l.mistake, l.withdrawal}
 		r := apply(t, s, rapid.SampledFrom(kinds).Draw(t, "kind")())

@@ -11,7 +11,7 @@ func (t *step) reserveOrQueue(e Reserve) {
 	there := t.row.Available()
 	switch {
 	case len(t.row.Queue) == 0 && there >= e.Quantity:
-		t.answer(e.OrderID, Reserved{SKU: t.sku, Takes: t.hold(e.Quantity)})
+		t.answer(e.OrderID, Reserved{SKU: t.sku, Allocations: t.hold(e.Quantity)})
 	case len(t.row.Queue) >= MaxQueue:
 		t.answer(e.OrderID, Refused{SKU: t.sku, Reason: RefusalQueueFull, Available: there})
 	default:
@@ -27,7 +27,7 @@ func (t *step) serve() {
 	there := t.row.Available()
 	for len(t.row.Queue) > 0 && t.row.Queue[0].Quantity <= there {
 		head := t.row.Queue[0]
-		t.answer(head.OrderID, Reserved{SKU: t.sku, Takes: t.hold(head.Quantity)})
+		t.answer(head.OrderID, Reserved{SKU: t.sku, Allocations: t.hold(head.Quantity)})
 		t.row.Queue = t.row.Queue[1:]
 		there -= head.Quantity
 	}

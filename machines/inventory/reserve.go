@@ -13,9 +13,9 @@ func (t *step) reserve(e Reserve) {
 	case reason != "":
 		t.answer(e.OrderID, Refused{SKU: t.sku, Reason: reason, Available: there})
 	case given < e.Quantity:
-		t.answer(e.OrderID, Reserved{SKU: t.sku, Takes: t.hold(given), Available: there})
+		t.answer(e.OrderID, Reserved{SKU: t.sku, Allocations: t.hold(given), Available: there})
 	default:
-		t.answer(e.OrderID, Reserved{SKU: t.sku, Takes: t.hold(given)})
+		t.answer(e.OrderID, Reserved{SKU: t.sku, Allocations: t.hold(given)})
 	}
 }
 
@@ -42,13 +42,13 @@ func (s State) withholds(e Reserve) string {
 // hold reserves quantity units, of which there must be as many available, and returns where they are.
 // The first location that has them all gives them, so that a parcel is packed in one place; only if none
 // has, they come from several, in the order of their names.
-func (t *step) hold(quantity int64) []Take {
+func (t *step) hold(quantity int64) []Allocation {
 	for i, at := range t.row.Locations {
 		if at.Available() >= quantity {
-			return []Take{t.holdAt(i, quantity)}
+			return []Allocation{t.holdAt(i, quantity)}
 		}
 	}
-	var takes []Take
+	var takes []Allocation
 	for i, at := range t.row.Locations {
 		if part := min(quantity, at.Available()); part > 0 {
 			takes = append(takes, t.holdAt(i, part))
@@ -59,7 +59,7 @@ func (t *step) hold(quantity int64) []Take {
 }
 
 // holdAt reserves units at one location.
-func (t *step) holdAt(i int, quantity int64) Take {
+func (t *step) holdAt(i int, quantity int64) Allocation {
 	t.row.Locations[i].Reserved += quantity
-	return Take{Location: t.row.Locations[i].Location, Quantity: quantity}
+	return Allocation{Location: t.row.Locations[i].Location, Quantity: quantity}
 }

@@ -151,7 +151,7 @@ func TestQueue(t *testing.T) {
 		{Receive{Quantity: 4}, "main 4/0"},
 		{Reserve{"o1", 4, OrQueue}, "o1 reserved main:4 | main 4/4"},
 		{Reserve{"o2", 3, OrQueue}, "o2 queued of 0 | main 4/4 | o2 3"},
-		{Release{"o1", []Take{{"main", 4}}}, "o2 reserved main:3 | main 4/3"},
+		{Release{"o1", []Allocation{{"main", 4}}}, "o2 reserved main:3 | main 4/3"},
 	})
 	tell(t, "when the head leaves, those behind may fit", []row{
 		{Receive{Quantity: 2}, "main 2/0"},
@@ -177,38 +177,38 @@ func TestReleaseAndShip(t *testing.T) {
 	tell(t, "shipping lowers on-hand and reserved together", []row{
 		{Receive{Quantity: 5}, "main 5/0"},
 		{Reserve{"o1", 3, Exact}, "o1 reserved main:3 | main 5/3"},
-		{Ship{"o1", []Take{{"main", 3}}}, "main 2/0"},
+		{Ship{"o1", []Allocation{{"main", 3}}}, "main 2/0"},
 	})
 	tell(t, "shipping leaves the queue waiting", []row{
 		{Receive{Quantity: 5}, "main 5/0"},
 		{Reserve{"o1", 3, OrQueue}, "o1 reserved main:3 | main 5/3"},
 		{Reserve{"o2", 3, OrQueue}, "o2 queued of 2 | main 5/3 | o2 3"},
-		{Ship{"o1", []Take{{"main", 3}}}, "main 2/0 | o2 3"},
+		{Ship{"o1", []Allocation{{"main", 3}}}, "main 2/0 | o2 3"},
 	})
 	tell(t, "what is not held can't be given back or shipped, and none of it is", []row{
 		{Receive{Quantity: 5, Location: "a"}, "a 5/0"},
 		{Receive{Quantity: 5, Location: "b"}, "a 5/0 b 5/0"},
 		{Reserve{"o1", 7, Exact}, "o1 reserved a:5 b:2 | a 5/5 b 5/2"},
-		{Release{"o1", []Take{{"a", 5}, {"b", 3}}},
+		{Release{"o1", []Allocation{{"a", 5}, {"b", 3}}},
 			`unfit: order "o1" returns or ships 3 of "lamp" at "b", expected at most the 2 reserved there | a 5/5 b 5/2`},
-		{Ship{"o1", []Take{{"a", 5}, {"b", 3}}},
+		{Ship{"o1", []Allocation{{"a", 5}, {"b", 3}}},
 			`unfit: order "o1" returns or ships 3 of "lamp" at "b", expected at most the 2 reserved there | a 5/5 b 5/2`},
-		{Ship{"o1", []Take{{"a", 5}, {"c", 1}}},
+		{Ship{"o1", []Allocation{{"a", 5}, {"c", 1}}},
 			`unfit: order "o1" returns or ships 1 of "lamp" at "c", expected one of its locations | a 5/5 b 5/2`},
-		{Release{"o1", []Take{{"a", 3}, {"a", 3}}},
+		{Release{"o1", []Allocation{{"a", 3}, {"a", 3}}},
 			`unfit: order "o1" returns or ships 3 of "lamp" at "a", expected at most the 2 reserved there | a 5/5 b 5/2`},
-		{Release{"o1", []Take{{"a", 5}, {"b", 2}}}, "a 5/0 b 5/0"},
+		{Release{"o1", []Allocation{{"a", 5}, {"b", 2}}}, "a 5/0 b 5/0"},
 	})
 }
 
 func TestUnfit(t *testing.T) {
 	tell(t, "an event of another machine", []row{
-		{Take{}, "unfit: a message of type inventory.Take, expected a Receive, Adjust, Reserve, Release, Ship or Withdraw | "},
+		{Allocation{}, "unfit: a message of type inventory.Take, expected a Receive, Adjust, Reserve, Release, Ship or Withdraw | "},
 		{nil, "unfit: a message of type <nil>, expected a Receive, Adjust, Reserve, Release, Ship or Withdraw | "},
 	})
-	for _, rules := range []uint32{0, Rules + 1, math.MaxUint32} {
-		got := Apply(State{}, Message{SKU: "lamp", Rules: rules, Event: Receive{Quantity: 1}})
-		if want := fmt.Sprintf("rules number %d, expected 1", rules); got.Unfit != want || got.State.Known {
+	for _, rules := range []uint32{0, RulesVersion + 1, math.MaxUint32} {
+		got := Apply(State{}, Message{SKU: "lamp", RulesVersion: rules, Event: Receive{Quantity: 1}})
+		if want := fmt.Sprintf("rules number %d, expected 1", rules); got.Inapplicable != want || got.State.Known {
 			t.Errorf("rules %d: %+v", rules, got)
 		}
 	}
@@ -299,7 +299,7 @@ func TestHashesAreForEver(t *testing.T) {
 }
 
 func TestQueueKeepsWhenALineCame(t *testing.T) {
-	r := Apply(State{}, Message{SKU: "lamp", At: 42, Rules: 1, Event: Reserve{"o1", 3, OrQueue}})
+	r := Apply(State{}, Message{SKU: "lamp", At: 42, RulesVersion: 1, Event: Reserve{"o1", 3, OrQueue}})
 	if want := []Waiting{{"o1", 3, 42}}; !reflect.DeepEqual(r.State.Queue, want) {
 		t.Errorf("%+v, want %+v", r.State.Queue, want)
 	}

@@ -32,10 +32,10 @@ type Remembered struct {
 
 // Result is what a message does to a row.
 type Result struct {
-	State   State
-	Outputs []Output // to be sent in this order
-	Refusal string   // why a receipt or an adjustment was refused, "" if it was taken
-	Unfit   string   // why no rule can take the message, "" if one did; State is then the row as it was
+	State        State
+	Outputs      []Output // to be sent in this order
+	Refusal      string   // why a receipt or an adjustment was refused, "" if it was taken
+	Inapplicable string   // why no rule can take the message, "" if one did; State is then the row as it was
 }
 
 // Available is how many units may still be reserved at a location.

@@ -75,7 +75,7 @@ func (t *step) add(location string, quantity int64) {
 // release makes units available again that an order held. The order gives back what it was given, so what
 // isn't reserved here is a mistake of the sender's, and none of it is taken.
 func (t *step) release(e Release) {
-	if t.unreserve(e.OrderID, e.Takes) {
+	if t.unreserve(e.OrderID, e.Allocations) {
 		t.serve()
 	}
 }
@@ -83,17 +83,17 @@ func (t *step) release(e Release) {
 // ship takes units out of the stock. They were reserved, so what is available stays as it is, and the queue
 // has nothing to gain.
 func (t *step) ship(e Ship) {
-	if !t.unreserve(e.OrderID, e.Takes) {
+	if !t.unreserve(e.OrderID, e.Allocations) {
 		return
 	}
-	for _, take := range e.Takes {
+	for _, take := range e.Allocations {
 		t.add(take.Location, -take.Quantity)
 		t.row.Shipped += take.Quantity
 	}
 }
 
 // unreserve ends the hold on takes. It reports false, with the reason in unfit, if some of them are not held.
-func (t *step) unreserve(orderID string, takes []Take) bool {
+func (t *step) unreserve(orderID string, takes []Allocation) bool {
 	for _, take := range takes {
 		i, found := t.row.find(take.Location)
 		if !found {

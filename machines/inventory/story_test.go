@@ -37,10 +37,10 @@ func tellFrom(t *testing.T, story string, s State, rows []row) {
 // the row refers to is as it was, and who is turned away changes nothing.
 func apply(t fataler, s State, event any) Result {
 	t.Helper()
-	m := Message{SKU: "lamp", At: 1, Rules: Rules, Event: event}
+	m := Message{SKU: "lamp", At: 1, RulesVersion: RulesVersion, Event: event}
 	before := copied(s)
 	r := Apply(s, m)
-	switch turnedAway := r.Refusal != "" || r.Unfit != ""; {
+	switch turnedAway := r.Refusal != "" || r.Inapplicable != ""; {
 	case !reflect.DeepEqual(s, before):
 		t.Fatalf("%T changed the row it was given\n from %+v\n to %+v", event, before, s)
 	case !reflect.DeepEqual(Apply(before, m), r):
@@ -90,8 +90,8 @@ func said(r Result) string {
 	switch {
 	case r.Refusal != "":
 		return "refused: " + r.Refusal
-	case r.Unfit != "":
-		return "unfit: " + r.Unfit
+	case r.Inapplicable != "":
+		return "unfit: " + r.Inapplicable
 	}
 	var answers []string
 	for _, o := range r.Outputs {
@@ -104,7 +104,7 @@ func spoken(answer any) string {
 	switch a := answer.(type) {
 	case Reserved:
 		text := "reserved"
-		for _, take := range a.Takes {
+		for _, take := range a.Allocations {
 			text += fmt.Sprintf(" %s:%d", take.Location, take.Quantity)
 		}
 		if a.Available != 0 {

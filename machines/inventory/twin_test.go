@@ -10,8 +10,8 @@ import (
 // says what it does in the words of a story.
 type twin struct {
 	known   bool
-	shelves map[string]int64  // on hand
-	holds   map[string][]Take // what each order holds
+	shelves map[string]int64        // on hand
+	holds   map[string][]Allocation // what each order holds
 	queue   []Waiting
 	ids     map[string]any // what was taken under an ID
 
@@ -19,7 +19,7 @@ type twin struct {
 }
 
 func newTwin() *twin {
-	return &twin{shelves: map[string]int64{}, holds: map[string][]Take{}, ids: map[string]any{}}
+	return &twin{shelves: map[string]int64{}, holds: map[string][]Allocation{}, ids: map[string]any{}}
 }
 
 // free is what is available at a location.
@@ -106,7 +106,7 @@ func (w *twin) reserve(e Reserve) []Output {
 
 // give holds units for an order, one by one, at the first location that has them all or else wherever the next
 // one is.
-func (w *twin) give(orderID string, quantity int64) []Take {
+func (w *twin) give(orderID string, quantity int64) []Allocation {
 	names := slices.Sorted(maps.Keys(w.shelves))
 	for _, name := range names {
 		if w.free(name) >= quantity {
@@ -121,9 +121,9 @@ func (w *twin) give(orderID string, quantity int64) []Take {
 			quantity--
 		}
 	}
-	var takes []Take
+	var takes []Allocation
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		takes = append(takes, Take{name, given[name]})
+		takes = append(takes, Allocation{name, given[name]})
 	}
 	w.holds[orderID] = takes
 	return takes

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Rules is the highest number of rules that Apply knows.
-const Rules = 1
+// RulesVersion is the highest number of rules that Apply knows.
+const RulesVersion = 1
 
 // Apply folds a message into the row of its order. It is pure: equal rows and messages give equal results,
 // and what s refers to stays as it was. It never panics on a valid message, in whatever state the row is.
@@ -15,13 +15,13 @@ const Rules = 1
 // them, so a replay of the log sends none.
 func Apply(s State, m Message) Result {
 	t := step{id: m.OrderID, at: m.At, row: s}
-	if m.Rules == Rules {
+	if m.RulesVersion == RulesVersion {
 		t.take(m.Event)
 	} else {
-		t.reject("rules number %d, expected %d", m.Rules, Rules)
+		t.reject("rules number %d, expected %d", m.RulesVersion, RulesVersion)
 	}
 	if t.refusal != "" || t.unfit != "" {
-		return Result{State: s, Refusal: t.refusal, Unfit: t.unfit}
+		return Result{State: s, Refusal: t.refusal, Inapplicable: t.unfit}
 	}
 	return Result{State: t.row}
 }

@@ -74,9 +74,9 @@ func TestWhatWasNeverAskedFor(t *testing.T) {
 		{confirmed, `unfit: a second Notify of kind confirmed for order "o1", expected one | confirmed queued 1 since 4 lines 1`},
 		{nil, "unfit: a message of type <nil>, expected a Notify, Sent, Failed, Resend or Begin | confirmed queued 1 since 4 lines 1"},
 	})
-	for _, rules := range []uint32{0, Rules + 1, math.MaxUint32} {
-		got := Apply(State{}, Message{OrderID: "o1", Rules: rules, Event: confirmed})
-		if want := fmt.Sprintf("rules number %d, expected 1", rules); got.Unfit != want || got.State.Mails != nil {
+	for _, rules := range []uint32{0, RulesVersion + 1, math.MaxUint32} {
+		got := Apply(State{}, Message{OrderID: "o1", RulesVersion: rules, Event: confirmed})
+		if want := fmt.Sprintf("rules number %d, expected 1", rules); got.Inapplicable != want || got.State.Mails != nil {
 			t.Errorf("rules %d: %+v", rules, got)
 		}
 	}
@@ -87,7 +87,7 @@ func TestAnEMailShowsAFewLines(t *testing.T) {
 	for _, c := range []struct{ lines, shown, more int }{{0, 0, 0}, {20, 20, 0}, {21, 20, 1}, {1200, 20, 1180}} {
 		n := confirmed
 		n.Lines = slices.Repeat([]Line{{"lamp", 1, 1}}, c.lines)
-		m, _ := Apply(State{}, Message{OrderID: "o1", Rules: Rules, Event: n}).State.Find(Confirmed)
+		m, _ := Apply(State{}, Message{OrderID: "o1", RulesVersion: RulesVersion, Event: n}).State.Find(Confirmed)
 		if len(m.Lines) != c.shown || m.More != int64(c.more) {
 			t.Errorf("of %d lines %d are shown and %d are more", c.lines, len(m.Lines), m.More)
 		}
@@ -109,7 +109,7 @@ func tell(t *testing.T, story []row) {
 	t.Helper()
 	var s State
 	for i, r := range story {
-		res := Apply(s, Message{OrderID: "o1", At: int64(i + 1), Rules: Rules, Event: r.event})
+		res := Apply(s, Message{OrderID: "o1", At: int64(i + 1), RulesVersion: RulesVersion, Event: r.event})
 		s = res.State
 		if got := said(res); got != r.want {
 			t.Errorf("message %d, %+v:\n got %s\nwant %s", i+1, r.event, got, r.want)
@@ -133,8 +133,8 @@ func said(r Result) string {
 	switch {
 	case r.Refusal != "":
 		return "refused: " + r.Refusal + " | " + text
-	case r.Unfit != "":
-		return "unfit: " + r.Unfit + " | " + text
+	case r.Inapplicable != "":
+		return "unfit: " + r.Inapplicable + " | " + text
 	}
 	return text
 }
@@ -145,7 +145,7 @@ func TestAnyLog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var s State
 		for at := range int64(rapid.IntRange(0, 40).Draw(t, "messages")) {
-			m := Message{OrderID: "o1", At: at, Rules: Rules, Event: anyEvent(t)}
+			m := Message{OrderID: "o1", At: at, RulesVersion: RulesVersion, Event: anyEvent(t)}
 			before := State{Mails: slices.Clone(s.Mails)}
 			res := Apply(s, m)
 			if len(s.Mails) > 0 && !reflect.DeepEqual(before, s) {
@@ -166,7 +166,7 @@ func anyEvent(t *rapid.T) any {
 }
 
 func check(t *rapid.T, before State, res Result, event any) {
-	if (res.Refusal != "" || res.Unfit != "") && !reflect.DeepEqual(before.Mails, slices.Clone(res.State.Mails)) {
+	if (res.Refusal != "" || res.Inapplicable != "") && !reflect.DeepEqual(before.Mails, slices.Clone(res.State.Mails)) {
 		t.Fatalf("%+v was not taken and changed the row", event)
 	}
 	for _, was := range before.Mails {

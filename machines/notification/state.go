@@ -39,9 +39,9 @@ const ShownLines = 20
 
 // Result is what a message does to a row.
 type Result struct {
-	State   State
-	Refusal string // why a command was refused, "" if it was taken
-	Unfit   string // why no rule can take the message, "" if one did; State is then the row as it was
+	State        State
+	Refusal      string // why a command was refused, "" if it was taken
+	Inapplicable string // why no rule can take the message, "" if one did; State is then the row as it was
 }
 
 // Find returns the e-mail of a kind; false if the order has none.

@@ -30,7 +30,7 @@ func (t *step) reserved(a inventory.Reserved) {
 	if l.Status != LineWithdrawing {
 		l.Status = LineReserved
 	}
-	l.Takes, l.Available = a.Takes, a.Available
+	l.Allocations, l.Available = a.Allocations, a.Available
 	t.proceed()
 }
 
@@ -86,7 +86,7 @@ func (t *step) notWaiting(a inventory.NotWaiting) {
 }
 
 // served reports whether a line that was asked to leave the queue was given its units before.
-func (l Line) served() bool { return l.Status == LineWithdrawing && len(l.Takes) > 0 }
+func (l Line) served() bool { return l.Status == LineWithdrawing && len(l.Allocations) > 0 }
 
 // line returns the line of an answer, to be changed in place. It returns nil, and says why, if the answer is
 // not one that the line awaits.

@@ -8,8 +8,8 @@ import (
 	"stockflow/machines/shipment"
 )
 
-// Rules is the highest number of rules that Apply knows.
-const Rules = 1
+// RulesVersion is the highest number of rules that Apply knows.
+const RulesVersion = 1
 
 // Apply folds a message into the row of its order. It is pure: equal rows and messages give equal results, and
 // what s refers to stays as it was. It never panics on a valid message, in whatever state the row is.
@@ -19,13 +19,13 @@ const Rules = 1
 func Apply(s State, m Message) Result {
 	t := step{id: m.OrderID, at: m.At, row: s}
 	t.row.Lines = slices.Clone(s.Lines)
-	if m.Rules == Rules {
+	if m.RulesVersion == RulesVersion {
 		t.take(m.Event)
 	} else {
-		t.unfit("rules number %d, expected %d", m.Rules, Rules)
+		t.unfit("rules number %d, expected %d", m.RulesVersion, RulesVersion)
 	}
 	if t.refusal != "" || t.unfitness != "" {
-		return Result{State: s, Refusal: t.refusal, Unfit: t.unfitness}
+		return Result{State: s, Refusal: t.refusal, Inapplicable: t.unfitness}
 	}
 	return Result{State: t.row, Outputs: t.out}
 }

@@ -115,7 +115,7 @@ func TestUnfitAnswers(t *testing.T) {
 		given("lamp 2"), refused("lamp", "insufficient"), queued("lamp"), withdrawn("lamp"), notWaiting("lamp"),
 		shipment.Scheduled{}, byDHL, shipment.Delivered{}, shipment.Cancelled{}, shipment.NotCancelled{},
 	} {
-		if r := apply(t, State{}, answer); r.Unfit == "" {
+		if r := apply(t, State{}, answer); r.Inapplicable == "" {
 			t.Errorf("%T was taken by an order that was never placed", answer)
 		}
 	}

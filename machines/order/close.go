@@ -46,8 +46,8 @@ func (t *step) close() {
 	}
 	for i := range t.row.Lines {
 		if l := &t.row.Lines[i]; l.Status == LineReserved {
-			t.send(ToInventory, l.SKU, inventory.Release{OrderID: t.id, Takes: l.Takes})
-			l.Status, l.Takes = LineReleased, nil
+			t.send(ToInventory, l.SKU, inventory.Release{OrderID: t.id, Allocations: l.Allocations})
+			l.Status, l.Allocations = LineReleased, nil
 		}
 	}
 }

@@ -12,10 +12,10 @@ func ExampleApply() {
 	var row order.State
 	for _, event := range []any{
 		order.Placed{Lines: []order.PlacedLine{{SKU: "lamp", Quantity: 2}, {SKU: "mug", Quantity: 1}}},
-		inventory.Reserved{SKU: "mug", Takes: []inventory.Take{{Location: "main", Quantity: 1}}},
-		inventory.Reserved{SKU: "lamp", Takes: []inventory.Take{{Location: "main", Quantity: 2}}},
+		inventory.Reserved{SKU: "mug", Allocations: []inventory.Allocation{{Location: "main", Quantity: 1}}},
+		inventory.Reserved{SKU: "lamp", Allocations: []inventory.Allocation{{Location: "main", Quantity: 2}}},
 	} {
-		r := order.Apply(row, order.Message{OrderID: "o-1", Rules: 1, Event: event})
+		r := order.Apply(row, order.Message{OrderID: "o-1", RulesVersion: 1, Event: event})
 		row = r.State
 		fmt.Println(row.Status)
 		for _, o := range r.Outputs {

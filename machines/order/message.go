@@ -3,9 +3,9 @@ package order
 
 // Message is one record of the log order-events, decoded and valid.
 type Message struct {
-	OrderID string // the record's key
-	At      int64  // when the log took it in, in milliseconds since 1970 (LogAppendTime)
-	Rules   uint32 // the number of the rules it was written under, 1 or more
+	OrderID      string // the record's key
+	At           int64  // when the log took it in, in milliseconds since 1970 (LogAppendTime)
+	RulesVersion uint32 // the number of the rules it was written under, 1 or more
 	// Event is one of Placed, Cancel; the answers inventory.Reserved, inventory.Refused,
 	// inventory.Queued, inventory.Withdrawn, inventory.NotWaiting; the answers shipment.Scheduled,
 	// shipment.Dispatched, shipment.Delivered, shipment.Cancelled, shipment.NotCancelled.

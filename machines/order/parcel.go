@@ -58,7 +58,7 @@ func (t *step) ship(left shipment.Dispatched) {
 	t.left = left
 	for i := range t.row.Lines {
 		if l := &t.row.Lines[i]; l.Status == LineReserved {
-			t.send(ToInventory, l.SKU, inventory.Ship{OrderID: t.id, Takes: l.Takes})
+			t.send(ToInventory, l.SKU, inventory.Ship{OrderID: t.id, Allocations: l.Allocations})
 			l.Status = LineShipped
 		}
 	}

@@ -42,7 +42,7 @@ type world struct {
 type shelf struct {
 	sku, stands string // stands: "", "queued", "held", "done"
 	asked       int64
-	held        []inventory.Take
+	held        []inventory.Allocation
 	hears       []any // what it has answered and the order hasn't heard
 }
 
@@ -64,8 +64,8 @@ func (w *world) step() {
 func (w *world) tell(event any) {
 	before := w.row
 	r := apply(w.t, before, event)
-	if r.Unfit != "" {
-		w.t.Fatalf("%T%+v: %s\non %s", event, event, r.Unfit, standing(before))
+	if r.Inapplicable != "" {
+		w.t.Fatalf("%T%+v: %s\non %s", event, event, r.Inapplicable, standing(before))
 	}
 	w.row, w.events = r.State, append(w.events, event)
 	w.checkChange(before)
@@ -84,9 +84,9 @@ func (w *world) pass(o Output) {
 	case inventory.Withdraw:
 		w.shelves[o.Key].leaveQueue()
 	case inventory.Release:
-		w.settleWith(o.Key, c.Takes, w.row.Status == Rejected || w.row.Status == Cancelled)
+		w.settleWith(o.Key, c.Allocations, w.row.Status == Rejected || w.row.Status == Cancelled)
 	case inventory.Ship:
-		w.settleWith(o.Key, c.Takes, w.row.Status == Shipped)
+		w.settleWith(o.Key, c.Allocations, w.row.Status == Shipped)
 	case shipment.Schedule:
 		w.ship(c)
 	case shipment.Cancel:
@@ -113,8 +113,8 @@ func (s *shelf) decide(t *rapid.T, c inventory.Reserve) {
 }
 
 func (s *shelf) give(quantity, available int64) {
-	s.stands, s.held = "held", []inventory.Take{{Location: "main", Quantity: quantity}}
-	s.hears = append(s.hears, inventory.Reserved{SKU: s.sku, Takes: s.held, Available: available})
+	s.stands, s.held = "held", []inventory.Allocation{{Location: "main", Quantity: quantity}}
+	s.hears = append(s.hears, inventory.Reserved{SKU: s.sku, Allocations: s.held, Available: available})
 }
 
 func (s *shelf) leaveQueue() {
@@ -127,7 +127,7 @@ func (s *shelf) leaveQueue() {
 }
 
 // settleWith takes back or ships what was given, which must be exactly that, once, and at the right time.
-func (w *world) settleWith(sku string, takes []inventory.Take, timely bool) {
+func (w *world) settleWith(sku string, takes []inventory.Allocation, timely bool) {
 	s := w.shelves[sku]
 	if s.stands != "held" || !reflect.DeepEqual(takes, s.held) || !timely || len(s.hears) > 0 {
 		w.t.Fatalf("%s: %+v is settled, held is %+v (%s), unheard %+v", standing(w.row), takes, s.held, s.stands, s.hears)
@@ -173,9 +173,9 @@ func (w *world) arrive() { w.ship(shipment.Deliver{}) }
 
 // ship lets something happen to the parcel, by the rules of shipments themselves.
 func (w *world) ship(event any) {
-	r := shipment.Apply(w.parcel, shipment.Message{OrderID: "o1", Rules: shipment.Rules, Event: event})
-	if r.Unfit != "" {
-		w.t.Fatalf("%T is unfit for the shipment: %s", event, r.Unfit)
+	r := shipment.Apply(w.parcel, shipment.Message{OrderID: "o1", RulesVersion: shipment.RulesVersion, Event: event})
+	if r.Inapplicable != "" {
+		w.t.Fatalf("%T is unfit for the shipment: %s", event, r.Inapplicable)
 	}
 	w.parcel = r.State
 	for _, o := range r.Outputs {
@@ -273,7 +273,7 @@ func (s State) index(sku string) int {
 func (w *world) checkReplay() {
 	var s State
 	for _, e := range w.events {
-		s = Apply(s, Message{OrderID: "o1", At: 1, Rules: Rules, Event: e}).State
+		s = Apply(s, Message{OrderID: "o1", At: 1, RulesVersion: RulesVersion, Event: e}).State
 	}
 	if !reflect.DeepEqual(s, w.row) {
 		w.t.Fatalf("replayed %+v\nfirst    %+v", s, w.row)

@@ -134,7 +134,7 @@ func TestHistorySpeaksOfTheLogsTime(t *testing.T) {
 	var s State
 	events := []any{placed(Backorder, "lamp 2"), queued("lamp"), given("lamp 2"), byDHL, shipment.Delivered{}}
 	for i, e := range events {
-		s = Apply(s, Message{OrderID: "o1", At: int64(i + 1), Rules: Rules, Event: e}).State
+		s = Apply(s, Message{OrderID: "o1", At: int64(i + 1), RulesVersion: RulesVersion, Event: e}).State
 	}
 	want := []Change{{Pending, 1}, {Backordered, 2}, {Confirmed, 3}, {Shipped, 4}, {Delivered, 5}}
 	if !reflect.DeepEqual(s.History, want) {
@@ -157,9 +157,9 @@ func TestUnfit(t *testing.T) {
 		{inventory.Receive{}, "unfit: a message of type inventory.Receive, expected a Placed, a Cancel or an answer to an order | "},
 		{nil, "unfit: a message of type <nil>, expected a Placed, a Cancel or an answer to an order | "},
 	})
-	for _, rules := range []uint32{0, Rules + 1, math.MaxUint32} {
-		got := Apply(State{}, Message{OrderID: "o1", Rules: rules, Event: placed(Partial, "lamp 1")})
-		if want := fmt.Sprintf("rules number %d, expected 1", rules); got.Unfit != want || got.State.Status != None {
+	for _, rules := range []uint32{0, RulesVersion + 1, math.MaxUint32} {
+		got := Apply(State{}, Message{OrderID: "o1", RulesVersion: rules, Event: placed(Partial, "lamp 1")})
+		if want := fmt.Sprintf("rules number %d, expected 1", rules); got.Inapplicable != want || got.State.Status != None {
 			t.Errorf("rules %d: %+v", rules, got)
 		}
 	}

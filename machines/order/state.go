@@ -39,11 +39,11 @@ type Line struct {
 	SKU      string
 	Quantity int64 // the sum over the placed lines of this SKU
 	Status   LineStatus
-	// Takes are the units that the line was given, by location: held while the order is open, then shipped;
+	// Allocations are the units that the line was given, by location: held while the order is open, then shipped;
 	// none once given back.
-	Takes     []inventory.Take
-	Available int64  // what there was when the line was given less than it asked for
-	Reason    string // why it was refused: an inventory.Refusal... reason, else ""
+	Allocations []inventory.Allocation
+	Available   int64  // what there was when the line was given less than it asked for
+	Reason      string // why it was refused: an inventory.Refusal... reason, else ""
 }
 
 // LineStatus is where a line stands.
@@ -69,16 +69,16 @@ type Change struct {
 
 // Result is what a message does to a row.
 type Result struct {
-	State   State
-	Outputs []Output // to be sent in this order
-	Refusal string   // why a command was refused, "" if it was taken
-	Unfit   string   // why no rule can take the message, "" if one did; State is then the row as it was
+	State        State
+	Outputs      []Output // to be sent in this order
+	Refusal      string   // why a command was refused, "" if it was taken
+	Inapplicable string   // why no rule can take the message, "" if one did; State is then the row as it was
 }
 
 // Allocated returns how many units the line was given and has not given back.
 func (l Line) Allocated() int64 {
 	var n int64
-	for _, t := range l.Takes {
+	for _, t := range l.Allocations {
 		n += t.Quantity
 	}
 	return n

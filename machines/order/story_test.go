@@ -39,13 +39,13 @@ func withMail(policy Policy, lines ...string) Placed {
 
 func given(units string) inventory.Reserved {
 	sku, n := parsed(units)
-	return inventory.Reserved{SKU: sku, Takes: []inventory.Take{{Location: "main", Quantity: n}}}
+	return inventory.Reserved{SKU: sku, Allocations: []inventory.Allocation{{Location: "main", Quantity: n}}}
 }
 
 // givenOf is less than was asked for: all that there was.
 func givenOf(units string) inventory.Reserved {
 	r := given(units)
-	r.Available = r.Takes[0].Quantity
+	r.Available = r.Allocations[0].Quantity
 	return r
 }
 
@@ -86,10 +86,10 @@ func tell(t *testing.T, story string, rows []row) State {
 // the row refers to is as it was, who is turned away changes nothing, and outputs are sorted by destination.
 func apply(t fataler, s State, event any) Result {
 	t.Helper()
-	m := Message{OrderID: "o1", At: 1, Rules: Rules, Event: event}
+	m := Message{OrderID: "o1", At: 1, RulesVersion: RulesVersion, Event: event}
 	before := copied(s)
 	r := Apply(s, m)
-	switch turnedAway := r.Refusal != "" || r.Unfit != ""; {
+	switch turnedAway := r.Refusal != "" || r.Inapplicable != ""; {
 	case !reflect.DeepEqual(s, before):
 		t.Fatalf("%T changed the row it was given\n from %+v\n to %+v", event, before, s)
 	case !reflect.DeepEqual(Apply(before, m), r):
@@ -112,7 +112,7 @@ type fataler interface {
 func copied(s State) State {
 	s.Lines = slices.Clone(s.Lines)
 	for i := range s.Lines {
-		s.Lines[i].Takes = slices.Clone(s.Lines[i].Takes)
+		s.Lines[i].Allocations = slices.Clone(s.Lines[i].Allocations)
 	}
 	s.History = slices.Clone(s.History)
 	return s
@@ -124,8 +124,8 @@ func rendered(r Result) string {
 	switch {
 	case r.Refusal != "":
 		parts = append(parts, "refused: "+r.Refusal)
-	case r.Unfit != "":
-		parts = append(parts, "unfit: "+r.Unfit)
+	case r.Inapplicable != "":
+		parts = append(parts, "unfit: "+r.Inapplicable)
 	}
 	var sent []string
 	for _, o := range r.Outputs {
@@ -171,9 +171,9 @@ func spoken(o Output) string {
 		mode := [...]string{"exact", "up to", "or queue"}[c.Mode]
 		key, to, text = o.Key, ToInventory, fmt.Sprintf("reserve %s %d %s", mode, c.Quantity, o.Key)
 	case inventory.Release:
-		key, to, text = o.Key, ToInventory, fmt.Sprintf("release %s%s", o.Key, units(c.Takes))
+		key, to, text = o.Key, ToInventory, fmt.Sprintf("release %s%s", o.Key, units(c.Allocations))
 	case inventory.Ship:
-		key, to, text = o.Key, ToInventory, fmt.Sprintf("ship %s%s", o.Key, units(c.Takes))
+		key, to, text = o.Key, ToInventory, fmt.Sprintf("ship %s%s", o.Key, units(c.Allocations))
 	case inventory.Withdraw:
 		key, to, text = o.Key, ToInventory, "withdraw "+o.Key
 	case shipment.Schedule:
@@ -189,7 +189,7 @@ func spoken(o Output) string {
 	return text
 }
 
-func units(takes []inventory.Take) string {
+func units(takes []inventory.Allocation) string {
 	var text string
 	for _, take := range takes {
 		text += fmt.Sprintf(" %s:%d", take.Location, take.Quantity)

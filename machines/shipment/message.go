@@ -3,9 +3,9 @@ package shipment
 
 // Message is one record of the log shipment-events, decoded and valid.
 type Message struct {
-	OrderID string // the record's key
-	At      int64  // when the log took it in, in milliseconds since 1970 (LogAppendTime)
-	Rules   uint32 // the number of the rules it was written under, 1 or more
+	OrderID      string // the record's key
+	At           int64  // when the log took it in, in milliseconds since 1970 (LogAppendTime)
+	RulesVersion uint32 // the number of the rules it was written under, 1 or more
 	// Event is one of Schedule, Cancel, Dispatch, Deliver.
 	Event any
 }

@@ -92,9 +92,9 @@ func TestUnfit(t *testing.T) {
 		{Scheduled{}, "unfit: a message of type shipment.Scheduled, expected a Schedule, Cancel, Dispatch or Deliver | "},
 		{nil, "unfit: a message of type <nil>, expected a Schedule, Cancel, Dispatch or Deliver | "},
 	})
-	for _, rules := range []uint32{0, Rules + 1, math.MaxUint32} {
-		got := Apply(State{}, Message{OrderID: "o1", Rules: rules, Event: lamps})
-		if want := fmt.Sprintf("rules number %d, expected 1", rules); got.Unfit != want || got.State.Status != None {
+	for _, rules := range []uint32{0, RulesVersion + 1, math.MaxUint32} {
+		got := Apply(State{}, Message{OrderID: "o1", RulesVersion: rules, Event: lamps})
+		if want := fmt.Sprintf("rules number %d, expected 1", rules); got.Inapplicable != want || got.State.Status != None {
 			t.Errorf("rules %d: %+v", rules, got)
 		}
 	}
@@ -103,7 +103,7 @@ func TestUnfit(t *testing.T) {
 func TestHistorySpeaksOfTheLogsTime(t *testing.T) {
 	var s State
 	for i, e := range []any{lamps, byDHL, byDHL, Deliver{}} {
-		s = Apply(s, Message{OrderID: "o1", At: int64(i + 1), Rules: Rules, Event: e}).State
+		s = Apply(s, Message{OrderID: "o1", At: int64(i + 1), RulesVersion: RulesVersion, Event: e}).State
 	}
 	want := []Change{{StatusScheduled, 1}, {StatusDispatched, 2}, {StatusDelivered, 4}}
 	if !reflect.DeepEqual(s.History, want) {
@@ -177,11 +177,11 @@ func tell(t *testing.T, story string, rows []row) {
 // the row refers to is as it was, and who is turned away changes nothing.
 func apply(t fataler, s State, event any) Result {
 	t.Helper()
-	m := Message{OrderID: "o1", At: 1, Rules: Rules, Event: event}
+	m := Message{OrderID: "o1", At: 1, RulesVersion: RulesVersion, Event: event}
 	before := s
 	before.Lines, before.History = slices.Clone(s.Lines), slices.Clone(s.History)
 	r := Apply(s, m)
-	switch turnedAway := r.Refusal != "" || r.Unfit != ""; {
+	switch turnedAway := r.Refusal != "" || r.Inapplicable != ""; {
 	case !reflect.DeepEqual(s, before):
 		t.Fatalf("%T changed the row it was given\n from %+v\n to %+v", event, before, s)
 	case !reflect.DeepEqual(Apply(before, m), r):
@@ -204,8 +204,8 @@ func rendered(r Result) string {
 	switch {
 	case r.Refusal != "":
 		parts = append(parts, "refused: "+r.Refusal)
-	case r.Unfit != "":
-		parts = append(parts, "unfit: "+r.Unfit)
+	case r.Inapplicable != "":
+		parts = append(parts, "unfit: "+r.Inapplicable)
 	}
 	for _, o := range r.Outputs {
 		parts = append(parts, spoken(o.Answer))

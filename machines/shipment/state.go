@@ -29,10 +29,10 @@ type Change struct {
 
 // Result is what a message does to a row.
 type Result struct {
-	State   State
-	Outputs []Output // to be sent in this order
-	Refusal string   // why a command was refused, "" if it was taken
-	Unfit   string   // why no rule can take the message, "" if one did; State is then the row as it was
+	State        State
+	Outputs      []Output // to be sent in this order
+	Refusal      string   // why a command was refused, "" if it was taken
+	Inapplicable string   // why no rule can take the message, "" if one did; State is then the row as it was
 }
 
 // String returns the name used in JSON: "scheduled" and so on, "" for None.

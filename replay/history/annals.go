@@ -18,8 +18,8 @@ import (
 // stretch is how many messages of a key are folded to look back, at most: after as many comes a snapshot.
 const stretch = 64
 
-// annals are the history of one partition of a log. One goroutine writes into them, and any may read.
-type annals struct {
+// partitionHistory are the history of one partition of a log. One goroutine writes into them, and any may read.
+type partitionHistory struct {
 	machine    replay.Machine
 	partition  int32
 	partitions int32
@@ -52,20 +52,20 @@ type mark struct {
 	Letters int64  `json:"letters"`          // likewise of the dead letters' partition of the same number
 }
 
-func newAnnals(m replay.Machine, partition, partitions int32, dir string, log func(string, ...any)) *annals {
-	return &annals{machine: m, partition: partition, partitions: partitions, dir: dir, files: files.OS(), log: log,
+func newPartitionHistory(m replay.Machine, partition, partitions int32, dir string, log func(string, ...any)) *partitionHistory {
+	return &partitionHistory{machine: m, partition: partition, partitions: partitions, dir: dir, files: files.OS(), log: log,
 		writing: new(writing), broken: func(error) {}, hurry: func() {}, changed: make(chan struct{})}
 }
 
 // name is how people call the partition.
-func (a *annals) name() string { return fmt.Sprintf("%s/%d", a.machine.Log, a.partition) }
+func (a *partitionHistory) name() string { return fmt.Sprintf("%s/%d", a.machine.Log, a.partition) }
 
 // refill is what becomes of annals that were set aside.
 const refill = "it is made again from the log"
 
 // open opens the annals of the log as the broker has it. Annals of another log, or of one that is now shorter than they
 // are or has lost what they have not read, are begun anew.
-func (a *annals) open(now bounds) error {
+func (a *partitionHistory) open(now bounds) error {
 	topic, begin, end := now.ids[a.machine.Log], now.start(a.machine.Log, a.partition), now.end(a.machine.Log, a.partition)
 	db, err := a.disk()
 	if err != nil {
@@ -86,10 +86,10 @@ func (a *annals) open(now bounds) error {
 	if m.Next == 0 {
 		m.Topic, m.Begin, m.Next = topic, begin, begin
 	}
-	if m.Letters > now.end(engine.Letters, a.partition) {
+	if m.Letters > now.end(engine.DeadLetters, a.partition) {
 		m.Letters = 0
 	}
-	m.Letters = max(m.Letters, now.start(engine.Letters, a.partition))
+	m.Letters = max(m.Letters, now.start(engine.DeadLetters, a.partition))
 	ruled, err := anyRuled(db)
 	if err != nil {
 		return errors.Join(fmt.Errorf("opening the history of %s: %w", a.name(), a.damaged(err)), db.Close())
@@ -103,7 +103,7 @@ func (a *annals) open(now bounds) error {
 	return nil
 }
 
-func (a *annals) disk() (*engine.DB, error) {
+func (a *partitionHistory) disk() (*engine.DB, error) {
 	if a.dir == "" {
 		return engine.OpenMemory()
 	}
@@ -111,7 +111,7 @@ func (a *annals) disk() (*engine.DB, error) {
 }
 
 // damaged makes annals that a read found damaged be set aside when they are opened the next time.
-func (a *annals) damaged(err error) error {
+func (a *partitionHistory) damaged(err error) error {
 	if a.dir == "" {
 		return err
 	}
@@ -156,7 +156,7 @@ func clear(db *engine.DB) error {
 }
 
 // close waits for those who read.
-func (a *annals) close() error {
+func (a *partitionHistory) close() error {
 	a.opened.Lock()
 	defer a.opened.Unlock()
 	if a.db == nil {
@@ -169,14 +169,14 @@ func (a *annals) close() error {
 }
 
 // at returns how far the annals are.
-func (a *annals) at() mark {
+func (a *partitionHistory) at() mark {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.mark
 }
 
 // move sets the mark, and wakes those who wait for it.
-func (a *annals) move(m mark) {
+func (a *partitionHistory) move(m mark) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.mark = m
@@ -185,7 +185,7 @@ func (a *annals) move(m mark) {
 }
 
 // moving returns how far the annals are, and a channel that is closed when that changes.
-func (a *annals) moving() (mark, <-chan struct{}) {
+func (a *partitionHistory) moving() (mark, <-chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.mark, a.changed

@@ -20,11 +20,11 @@ import (
 )
 
 // openAll opens the annals of a world.
-func (w *world) openAll(dir string) map[string][]*annals {
-	all := map[string][]*annals{}
+func (w *world) openAll(dir string) map[string][]*partitionHistory {
+	all := map[string][]*partitionHistory{}
 	for _, m := range replay.Machines {
 		for p := range w.partitions {
-			a := newAnnals(m, p, w.partitions, Dir(dir, m.Log, p), func(string, ...any) {})
+			a := newPartitionHistory(m, p, w.partitions, Dir(dir, m.Log, p), func(string, ...any) {})
 			if err := a.open(w.bounds()); err != nil {
 				w.t.Fatal(err)
 			}
@@ -35,20 +35,20 @@ func (w *world) openAll(dir string) map[string][]*annals {
 }
 
 // feed has annals read some of what they have not read yet, in batches of any size, and reports whether there is more.
-func (w *world) feed(a *annals, most int64) bool {
+func (w *world) feed(a *partitionHistory, most int64) bool {
 	m := a.at()
-	records, letters := w.logs[a.machine.Log][a.partition], w.logs[engine.Letters][a.partition]
+	records, letters := w.logs[a.machine.Log][a.partition], w.logs[engine.DeadLetters][a.partition]
 	end := min(m.Next+1+w.chance.Int64N(most), int64(len(records)))
 	lettersEnd := min(m.Letters+w.chance.Int64N(3), int64(len(letters)))
 	// Some of what was read before comes again, as after a restart of another partition's.
-	if err := errors.Join(a.take(records[max(0, m.Next-2):end]), a.takeLetters(letters[max(0, m.Letters-1):lettersEnd])); err != nil {
+	if err := errors.Join(a.take(records[max(0, m.Next-2):end]), a.addDeadLetters(letters[max(0, m.Letters-1):lettersEnd])); err != nil {
 		w.t.Fatal(err)
 	}
 	return end < int64(len(records)) || lettersEnd < int64(len(letters))
 }
 
 // agree fails the test unless each row was at each offset, and at each time, what was made of it then.
-func (w *world) agree(all map[string][]*annals) {
+func (w *world) agree(all map[string][]*partitionHistory) {
 	w.t.Helper()
 	for log, was := range w.was {
 		for p := range w.partitions {
@@ -72,7 +72,7 @@ func (w *world) agree(all map[string][]*annals) {
 	}
 }
 
-func (w *world) agreeOn(a *annals, key string, steps []past, times []int64) {
+func (w *world) agreeOn(a *partitionHistory, key string, steps []past, times []int64) {
 	w.t.Helper()
 	at := func(known func(past) bool) (row []byte, offset int64) {
 		offset = -1
@@ -206,7 +206,7 @@ func TestDamagedAnnalsAreMadeAgain(t *testing.T) {
 	w.live(300)
 	dir := t.TempDir()
 	all := w.openAll(dir)
-	read := func(a *annals) {
+	read := func(a *partitionHistory) {
 		for w.feed(a, 500) {
 		}
 	}

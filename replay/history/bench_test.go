@@ -39,7 +39,7 @@ func BenchmarkTake(b *testing.B) {
 }
 
 // takeAll has annals take so many records of every partition in turn, until they have them all.
-func (w *world) takeAll(all map[string][]*annals, at int) {
+func (w *world) takeAll(all map[string][]*partitionHistory, at int) {
 	for more := true; more; {
 		more = false
 		for log, as := range all {
@@ -73,5 +73,5 @@ func (w *world) sell(orders, skus int) {
 			w.work(1 << 30)
 		}
 	}
-	delete(w.logs, engine.Letters)
+	delete(w.logs, engine.DeadLetters)
 }

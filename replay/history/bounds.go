@@ -25,11 +25,11 @@ func (b bounds) end(topic string, partition int32) int64 {
 	return b.ends[broker.TopicPartition{Topic: topic, Partition: partition}]
 }
 
-// askPatience is how long the broker may take to say where its logs end.
-const askPatience = 5 * time.Second
+// askTimeout is how long the broker may take to say where its logs end.
+const askTimeout = 5 * time.Second
 
 func topics() []string {
-	all := []string{engine.Letters}
+	all := []string{engine.DeadLetters}
 	for _, m := range replay.Machines {
 		all = append(all, m.Log)
 	}
@@ -37,7 +37,7 @@ func topics() []string {
 }
 
 func boundsOf(ctx context.Context, conn broker.Broker) (b bounds, err error) {
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	if b.ends, err = endsOf(ctx, conn); err != nil {
 		return b, err
@@ -70,7 +70,7 @@ func (h *History) ends(ctx context.Context) (bounds, error) {
 	if err != nil {
 		return bounds{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	ends, err := endsOf(ctx, conn)
 	return bounds{ends: ends}, err
@@ -78,7 +78,7 @@ func (h *History) ends(ctx context.Context) (bounds, error) {
 
 // await waits until the annals have all of their log before end, and of the dead letters before letters. The error is a
 // *Behind when ctx ends before.
-func (a *annals) await(ctx context.Context, end, letters int64) error {
+func (a *partitionHistory) await(ctx context.Context, end, letters int64) error {
 	for {
 		m, moved := a.moving()
 		if m.Next >= end && m.Letters >= letters {
@@ -89,7 +89,7 @@ func (a *annals) await(ctx context.Context, end, letters int64) error {
 		case <-moved:
 		case <-ctx.Done():
 			if m.Next >= end {
-				return &Behind{engine.Letters, a.partition, m.Letters, letters}
+				return &Behind{engine.DeadLetters, a.partition, m.Letters, letters}
 			}
 			return &Behind{a.machine.Log, a.partition, m.Next, end}
 		}

@@ -77,11 +77,11 @@ func (h *History) follow(ctx context.Context) (err error) {
 }
 
 func (h *History) takeIn(b broker.Batch) error {
-	if b.Topic != engine.Letters {
+	if b.Topic != engine.DeadLetters {
 		return h.annals[b.Topic][b.Partition].take(b.Records)
 	}
 	for _, all := range h.annals {
-		if err := all[b.Partition].takeLetters(b.Records); err != nil {
+		if err := all[b.Partition].addDeadLetters(b.Records); err != nil {
 			return err
 		}
 	}

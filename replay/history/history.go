@@ -21,9 +21,9 @@ type History struct {
 	conn       broker.Broker
 	partitions int32
 	log        *slog.Logger
-	annals     map[string][]*annals // by log and partition
-	gathering  time.Duration        // how long the follower lets records gather
-	wanted     chan struct{}        // has a token when somebody waits for what the follower has not read yet
+	annals     map[string][]*partitionHistory // by log and partition
+	gathering  time.Duration                  // how long the follower lets records gather
+	wanted     chan struct{}                  // has a token when somebody waits for what the follower has not read yet
 
 	mu     sync.Mutex              // guards what follows
 	begun  chan struct{}           // closed while a follower runs, nil before Run
@@ -57,12 +57,12 @@ var ErrUnreachable = errors.New("the broker can't be asked where its logs end")
 // Open returns the history of the logs behind conn, which have so many partitions, kept under dir. It answers nothing
 // before it is run.
 func Open(conn broker.Broker, dir string, partitions int32, log *slog.Logger) *History {
-	h := &History{conn: conn, partitions: partitions, log: log, annals: map[string][]*annals{},
+	h := &History{conn: conn, partitions: partitions, log: log, annals: map[string][]*partitionHistory{},
 		gathering: gatherTime, wanted: make(chan struct{}, 1), broken: func(error) {}}
 	writing := new(writing) // all are written by one follower
 	for _, m := range replay.Machines {
 		for p := range partitions {
-			a := newAnnals(m, p, partitions, Dir(dir, m.Log, p), log.Warn)
+			a := newPartitionHistory(m, p, partitions, Dir(dir, m.Log, p), log.Warn)
 			a.broken, a.hurry, a.writing = h.fail, h.hurry, writing
 			h.annals[m.Log] = append(h.annals[m.Log], a)
 		}
@@ -90,9 +90,9 @@ func (h *History) open(ctx context.Context, conn broker.Broker) (map[string]map[
 	if err != nil {
 		return nil, err
 	}
-	from := map[string]map[int32]int64{engine.Letters: {}}
+	from := map[string]map[int32]int64{engine.DeadLetters: {}}
 	for p := range h.partitions {
-		letters := bounds.end(engine.Letters, p)
+		letters := bounds.end(engine.DeadLetters, p)
 		for log, all := range h.annals {
 			a := all[p]
 			if err := a.open(bounds); err != nil {
@@ -105,7 +105,7 @@ func (h *History) open(ctx context.Context, conn broker.Broker) (map[string]map[
 			from[log][p] = m.Next
 			letters = min(letters, m.Letters)
 		}
-		from[engine.Letters][p] = letters
+		from[engine.DeadLetters][p] = letters
 	}
 	return from, nil
 }
@@ -162,6 +162,6 @@ func (h *History) fail(err error) {
 }
 
 // of returns the annals that a key of a log is in.
-func (h *History) of(log, key string) *annals {
+func (h *History) of(log, key string) *partitionHistory {
 	return h.annals[log][broker.Partition([]byte(key), h.partitions)]
 }

@@ -50,7 +50,7 @@ func TestWhatWasSentIsFoundWhereItLanded(t *testing.T) {
 }
 
 // landed looks through a log for the first message of a key with an origin, and counts those of the key before it.
-func (w *world) landed(a *annals, key string, o codecs.Origin) (offset int64, position int) {
+func (w *world) landed(a *partitionHistory, key string, o codecs.Origin) (offset int64, position int) {
 	for _, r := range w.logs[a.machine.Log][a.partition] {
 		if string(r.Key) != key {
 			continue
@@ -63,7 +63,7 @@ func (w *world) landed(a *annals, key string, o codecs.Origin) (offset int64, po
 	return -1, position
 }
 
-func landedIn(t *testing.T, a *annals, key string, o codecs.Origin) (offset int64) {
+func landedIn(t *testing.T, a *partitionHistory, key string, o codecs.Origin) (offset int64) {
 	t.Helper()
 	must(t, a.view(func(r leveldb.Reader) (err error) {
 		offset, err = a.landed(r, key, o)

@@ -70,7 +70,7 @@ func (h *History) At(ctx context.Context, log, key string, at int64) (Moment, er
 	if a.at().Latest > at {
 		end = 0 // what comes now is later
 	}
-	if err := a.await(ctx, end, now.end(engine.Letters, a.partition)); err != nil {
+	if err := a.await(ctx, end, now.end(engine.DeadLetters, a.partition)); err != nil {
 		return Moment{}, err
 	}
 	m, err := a.momentBy(key, at)
@@ -105,7 +105,7 @@ func (h *History) AtOffset(ctx context.Context, log, key string, offset int64) (
 	if offset < 0 || offset >= end {
 		return Moment{}, &Beyond{log, a.partition, end}
 	}
-	if err := a.await(ctx, offset+1, now.end(engine.Letters, a.partition)); err != nil {
+	if err := a.await(ctx, offset+1, now.end(engine.DeadLetters, a.partition)); err != nil {
 		return Moment{}, err
 	}
 	return a.momentAt(key, offset)
@@ -134,19 +134,19 @@ func (h *History) first(ctx context.Context, log string, now bounds) (int64, err
 }
 
 // momentBy returns the row of a key as it was at a time.
-func (a *annals) momentBy(key string, at int64) (Moment, error) {
+func (a *partitionHistory) momentBy(key string, at int64) (Moment, error) {
 	return a.moment(key, func(r leveldb.Reader) (int64, error) { return a.lastBy(r, key, at) })
 }
 
 // momentAt returns the row of a key as it was after the message at an offset.
-func (a *annals) momentAt(key string, offset int64) (Moment, error) {
+func (a *partitionHistory) momentAt(key string, offset int64) (Moment, error) {
 	if end := a.at().Next; offset < 0 || offset >= end {
 		return Moment{}, &Beyond{a.machine.Log, a.partition, end}
 	}
 	return a.moment(key, func(r leveldb.Reader) (int64, error) { return a.lastBefore(r, key, offset+1) })
 }
 
-func (a *annals) moment(key string, find func(leveldb.Reader) (int64, error)) (m Moment, err error) {
+func (a *partitionHistory) moment(key string, find func(leveldb.Reader) (int64, error)) (m Moment, err error) {
 	if begin := a.at().Begin; begin > 0 {
 		return m, &Expired{a.machine.Log, a.partition, begin}
 	}
@@ -192,7 +192,7 @@ func (h *History) Events(ctx context.Context, log, key string, after int64, limi
 	if err != nil {
 		return nil, false, err
 	}
-	if err := a.await(ctx, now.end(log, a.partition), now.end(engine.Letters, a.partition)); err != nil {
+	if err := a.await(ctx, now.end(log, a.partition), now.end(engine.DeadLetters, a.partition)); err != nil {
 		return nil, false, err
 	}
 	if begin := a.at().Begin; begin > 0 {

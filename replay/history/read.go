@@ -39,7 +39,7 @@ var errEnough = errors.New("enough")
 
 // walk folds the messages of a key and calls each with what those did that are at from or behind it, up to and with to.
 // It folds less than stretch messages that it doesn't call each with.
-func (a *annals) walk(r leveldb.Reader, key string, from, to int64, each func(Step) error) error {
+func (a *partitionHistory) walk(r leveldb.Reader, key string, from, to int64, each func(Step) error) error {
 	begin, row, err := a.snapshot(r, key, from)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (a *annals) walk(r leveldb.Reader, key string, from, to int64, each func(St
 
 // foldAll folds the messages of a key from begin on, up to and with to, into the row that there was before, and calls each
 // with what those did.
-func (a *annals) foldAll(r leveldb.Reader, key string, begin, to int64, row []byte, each func(Step) error) error {
+func (a *partitionHistory) foldAll(r leveldb.Reader, key string, begin, to int64, row []byte, each func(Step) error) error {
 	it := r.NewIterator(&util.Range{Start: place(key, entryKind, begin), Limit: append(place(key, entryKind, to), 0)}, nil)
 	defer it.Release()
 	for it.Next() {
@@ -79,7 +79,7 @@ func (a *annals) foldAll(r leveldb.Reader, key string, begin, to int64, row []by
 
 // snapshot returns the last row of a key before the message at from that was kept, and the offset from which on its
 // messages are to be folded into it.
-func (a *annals) snapshot(r leveldb.Reader, key string, from int64) (begin int64, row []byte, err error) {
+func (a *partitionHistory) snapshot(r leveldb.Reader, key string, from int64) (begin int64, row []byte, err error) {
 	it := r.NewIterator(&util.Range{Start: place(key, snapshotKind, 0), Limit: place(key, snapshotKind, from)}, nil)
 	defer it.Release()
 	if it.Last() {
@@ -92,7 +92,7 @@ func (a *annals) snapshot(r leveldb.Reader, key string, from int64) (begin int64
 }
 
 // ruling returns what a letter tells of a message, and whether one tells anything.
-func (a *annals) ruling(r leveldb.Reader, offset int64) (ruling []byte, tells bool, err error) {
+func (a *partitionHistory) ruling(r leveldb.Reader, offset int64) (ruling []byte, tells bool, err error) {
 	if !a.ruled.Load() {
 		return nil, false, nil
 	}
@@ -104,7 +104,7 @@ func (a *annals) ruling(r leveldb.Reader, offset int64) (ruling []byte, tells bo
 }
 
 // fold says what a message did to a row.
-func (a *annals) fold(r leveldb.Reader, e entry, row []byte) (Step, error) {
+func (a *partitionHistory) fold(r leveldb.Reader, e entry, row []byte) (Step, error) {
 	ruling, tells, err := a.ruling(r, e.Offset)
 	if err != nil {
 		return Step{}, err
@@ -115,7 +115,7 @@ func (a *annals) fold(r leveldb.Reader, e entry, row []byte) (Step, error) {
 		Reaches:    func(codecs.Origin) (bool, error) { return !tells, nil },
 		Row:        func(string) ([]byte, error) { return row, nil },
 	})
-	if err == nil && step.Verdict == engine.Halt {
+	if err == nil && step.Disposition == engine.Halt {
 		err = &Stopped{a.machine.Log, e.Partition, e.Offset, step.Reason}
 	}
 	if step.Before == nil && step.After == nil { // it was decided without the row
@@ -125,7 +125,7 @@ func (a *annals) fold(r leveldb.Reader, e entry, row []byte) (Step, error) {
 }
 
 // view calls read with the annals as they are at one moment. The error is a *Behind if they are closed.
-func (a *annals) view(read func(leveldb.Reader) error) error {
+func (a *partitionHistory) view(read func(leveldb.Reader) error) error {
 	a.opened.RLock()
 	defer a.opened.RUnlock()
 	if a.db == nil {
@@ -145,7 +145,7 @@ func (a *annals) view(read func(leveldb.Reader) error) error {
 }
 
 // lastBy returns the offset of the last message of a key that counts from a time at or before at, -1 if there is none.
-func (a *annals) lastBy(r leveldb.Reader, key string, at int64) (int64, error) {
+func (a *partitionHistory) lastBy(r leveldb.Reader, key string, at int64) (int64, error) {
 	it := r.NewIterator(places(key, entryKind, 0), nil)
 	defer it.Release()
 	var failed error
@@ -168,7 +168,7 @@ func (a *annals) lastBy(r leveldb.Reader, key string, at int64) (int64, error) {
 }
 
 // lastBefore returns the offset of the last message of a key before an offset, -1 if there is none.
-func (a *annals) lastBefore(r leveldb.Reader, key string, offset int64) (int64, error) {
+func (a *partitionHistory) lastBefore(r leveldb.Reader, key string, offset int64) (int64, error) {
 	it := r.NewIterator(&util.Range{Start: place(key, entryKind, 0), Limit: place(key, entryKind, offset)}, nil)
 	defer it.Release()
 	if it.Last() {
@@ -178,7 +178,7 @@ func (a *annals) lastBefore(r leveldb.Reader, key string, offset int64) (int64, 
 }
 
 // firstTime returns when the first message of a key came, 0 if none has.
-func (a *annals) firstTime(r leveldb.Reader, key string) (int64, error) {
+func (a *partitionHistory) firstTime(r leveldb.Reader, key string) (int64, error) {
 	it := r.NewIterator(places(key, entryKind, 0), nil)
 	defer it.Release()
 	if !it.Next() {
@@ -190,7 +190,7 @@ func (a *annals) firstTime(r leveldb.Reader, key string) (int64, error) {
 
 // landed returns where the message with a key and an origin is, -1 if it isn't there. The index has no origins of the first
 // messages of a key, so those are looked through: most keys have no others.
-func (a *annals) landed(r leveldb.Reader, key string, o codecs.Origin) (int64, error) {
+func (a *partitionHistory) landed(r leveldb.Reader, key string, o codecs.Origin) (int64, error) {
 	origin := codecs.EncodeOrigin(o)
 	first := r.NewIterator(places(key, entryKind, 0), nil)
 	defer first.Release()

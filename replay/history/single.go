@@ -28,7 +28,7 @@ type Question struct {
 
 // Single is the history of one key, up to where its log ended when it was recalled. It is for one goroutine.
 type Single struct {
-	annals *annals
+	annals *partitionHistory
 	key    string
 	first  int64 // the time of the first message of its log, 0 for an empty one, or one whose beginning has expired
 }
@@ -40,7 +40,7 @@ func Recall(ctx context.Context, conn broker.Broker, q Question) (*Single, error
 		return nil, err
 	}
 	p := broker.Partition([]byte(q.Key), q.Partitions)
-	a := newAnnals(q.Machine, p, q.Partitions, "", q.Log)
+	a := newPartitionHistory(q.Machine, p, q.Partitions, "", q.Log)
 	if _, err := os.Stat(Dir(q.Dir, q.Machine.Log, p)); q.Dir != "" && err == nil {
 		a.dir = Dir(q.Dir, q.Machine.Log, p)
 	} else {
@@ -67,7 +67,7 @@ func (s *Single) catchUp(ctx context.Context, conn broker.Broker, q Question, no
 		return a.take(records)
 	})
 	if err == nil {
-		err = inBatches(ctx, conn, engine.Letters, a.partition, a.at().Letters, now.end(engine.Letters, a.partition), a.takeLetters)
+		err = inBatches(ctx, conn, engine.DeadLetters, a.partition, a.at().Letters, now.end(engine.DeadLetters, a.partition), a.addDeadLetters)
 	}
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ func (t *tally) read(b []byte) error {
 
 // tally returns that of a key, nil if the key concerns no row that is written down here. It is what the disk says and the
 // batch that is made adds; who can't write that batch has to open the annals again.
-func (a *annals) tally(key string) (*tally, error) {
+func (a *partitionHistory) tally(key string) (*tally, error) {
 	if t := a.tallies.get(key); t != nil {
 		return t, nil
 	}

@@ -45,7 +45,7 @@ type past struct {
 func newWorld(t testing.TB, seed uint64, partitions int32) *world {
 	w := &world{
 		t: t, chance: rand.New(rand.NewPCG(seed, 7)), partitions: partitions, clock: 1_700_000_000_000,
-		logs: map[string][][]*kgo.Record{engine.Letters: make([][]*kgo.Record, partitions)},
+		logs: map[string][][]*kgo.Record{engine.DeadLetters: make([][]*kgo.Record, partitions)},
 		next: map[string][]int64{}, rows: map[string]map[string][]byte{}, was: map[string][]past{},
 		latest: map[string][]int64{},
 	}
@@ -111,15 +111,15 @@ func (w *world) fold(m replay.Machine, p int32) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	switch step.Verdict {
-	case engine.Letter:
+	switch step.Disposition {
+	case engine.DeadLettered:
 		w.letters++
-		w.put(engine.Letters, e.Key, codecs.EncodeDeadLetter(codecs.DeadLetter{
+		w.put(engine.DeadLetters, e.Key, codecs.EncodeDeadLetter(codecs.DeadLetter{
 			Topic: m.Log, Partition: p, Offset: r.Offset, At: e.At, Key: r.Key, Value: r.Value, Reason: step.Reason,
 		}), -1)
 	case engine.Moved:
 		w.put(m.Log, step.Key, r.Value, -1, originOf(codecs.Origin{Log: m.Log, Partition: p, Offset: r.Offset}))
-	case engine.Taken:
+	case engine.Applied:
 		w.rows[m.Log][e.Key] = step.After
 		w.send(m, r, step.Outputs)
 		if w.chance.IntN(10) == 0 { // a crash, after which all of it is sent again

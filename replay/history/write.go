@@ -19,7 +19,7 @@ import (
 const batchRecords = 512
 
 // take writes down records of the log that follow each other, in batches. Those before the mark are there already.
-func (a *annals) take(records []*kgo.Record) error {
+func (a *partitionHistory) take(records []*kgo.Record) error {
 	for len(records) > 0 {
 		n := min(len(records), batchRecords)
 		if err := a.takeBatch(records[:n]); err != nil {
@@ -30,13 +30,13 @@ func (a *annals) take(records []*kgo.Record) error {
 	return nil
 }
 
-func (a *annals) unwritten(err error) error {
+func (a *partitionHistory) unwritten(err error) error {
 	return errors.Join(errors.New("writing the history of "+a.name()), a.damaged(err))
 }
 
 // takeBatch writes one batch, and then the snapshots that are due. If the process dies in between they come with the next
 // message of their key.
-func (a *annals) takeBatch(records []*kgo.Record) error {
+func (a *partitionHistory) takeBatch(records []*kgo.Record) error {
 	m, w := a.at(), a.writing
 	w.begin()
 	for _, r := range records {
@@ -112,7 +112,7 @@ func (w *writing) touch(t *tally) {
 
 // put adds a message. One that lies on a wrong partition, or has no key that a row could have, concerns no row: it is
 // moved, and comes again where it belongs, or is a dead letter.
-func (a *annals) put(e entry) error {
+func (a *partitionHistory) put(e entry) error {
 	t, err := a.tally(e.Key)
 	if t == nil {
 		return err
@@ -131,12 +131,12 @@ func (a *annals) put(e entry) error {
 }
 
 // checkKey reports whether a key can be that of a row here.
-func (a *annals) checkKey(key string) bool {
+func (a *partitionHistory) checkKey(key string) bool {
 	return codecs.CheckID("key", key) == nil && broker.Partition([]byte(key), a.partitions) == a.partition
 }
 
 // write writes a batch with the mark that is reached with it.
-func (a *annals) write(b *leveldb.Batch, m mark) error {
+func (a *partitionHistory) write(b *leveldb.Batch, m mark) error {
 	text, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func (a *annals) write(b *leveldb.Batch, m mark) error {
 }
 
 // extend makes the snapshots of a key that are due since its last one.
-func (a *annals) extend(t *tally) error {
+func (a *partitionHistory) extend(t *tally) error {
 	begin, row, err := a.snapshot(a.db, t.key, math.MaxInt64)
 	if err != nil {
 		return err
@@ -174,7 +174,7 @@ func (a *annals) extend(t *tally) error {
 // rulingOf returns what a letter tells of its message, and whether it tells anything.
 func rulingOf(d codecs.DeadLetter) (ruling []byte, tells bool) {
 	switch {
-	case !d.IsLetter():
+	case !d.IsMessage():
 		return nil, false
 	case d.Skip != nil:
 		return skipped, true
@@ -182,8 +182,8 @@ func rulingOf(d codecs.DeadLetter) (ruling []byte, tells bool) {
 	return forged, strings.HasSuffix(d.Reason, engine.BeyondEnd)
 }
 
-// takeLetters reads from the dead letters which origins lay beyond the ends of their logs, and which messages were skipped.
-func (a *annals) takeLetters(records []*kgo.Record) error {
+// addDeadLetters reads from the dead letters which origins lay beyond the ends of their logs, and which messages were skipped.
+func (a *partitionHistory) addDeadLetters(records []*kgo.Record) error {
 	m := a.at()
 	b := new(leveldb.Batch)
 	anew := map[string]bool{}
@@ -222,7 +222,7 @@ func (a *annals) takeLetters(records []*kgo.Record) error {
 }
 
 // forget removes the snapshots of a key from an offset on.
-func (a *annals) forget(b *leveldb.Batch, key string, from int64) error {
+func (a *partitionHistory) forget(b *leveldb.Batch, key string, from int64) error {
 	it := a.db.NewIterator(places(key, snapshotKind, from), nil)
 	defer it.Release()
 	for it.Next() {
