@@ -9,7 +9,7 @@
 // # The rules
 //
 //  1. Outputs, then row. The changelog record of a row is sent when every output emitted before it in its
-//     partition is acknowledged. (lane.go: hold, take)
+//     partition is acknowledged. (worker.go: hold, take)
 //  2. Row, then store. The store on disk takes a row when the changelog has acknowledged it, with the offset in the same
 //     atomic batch. Newer rows wait in memory. (store.go: Acknowledged, flush)
 //  3. All of it, then the offset. An input offset is marked when its message, and each one delivered before it in its

@@ -6,7 +6,7 @@
 // away, in memory as far as there is room and beyond that on disk. So memory doesn't grow with the tables.
 //
 // verify.go begins, and ends.go finds up to where; part.go folds a partition, mark.go and check.go compare it with its table, served.go with what
-// HTTP serves, which bodies.go keeps, and first.go finds where rows part; settle.go folds in what was in transit, and across.go holds the tables
-// against each other. rebuild.go writes what differs, and landed.go finds where a group was whose offsets are lost. shelf.go is the memory of a
+// HTTP serves, which bodies.go keeps, and difference.go finds where rows part; drain.go folds in what was in transit, and cross_checks.go holds the tables
+// against each other. rebuild.go writes what differs, and delivered.go finds where a group was whose offsets are lost. spill.go is the memory of a
 // scratch, scratch.go puts the disk behind it.
 package replay
