@@ -63,7 +63,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *fault) {
 	if f.code == "internal" && r.Context().Err() == nil {
 		s.log.Error("a request failed", "method", r.Method, "route", routeOf(w), "error", f.cause)
 	}
+	after := s.lingering(w, r)
 	write(w, p.Status, "application/problem+json", f.header, p)
+	after()
 }
 
 // write writes an answer in one piece. Its error is that of a client that has gone: there is nobody to tell.

@@ -31,13 +31,13 @@ func newClients(perSecond float64) *clients {
 }
 
 // wait returns how long the client at an address has to wait, 0 if it may come now.
-func (c *clients) wait(remote string, now time.Time) time.Duration {
+func (c *clients) wait(at netip.Addr, now time.Time) time.Duration {
 	if c == nil {
 		return 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	turn := c.of(clientAt(remote)).ReserveN(now, 1)
+	turn := c.of(clientAt(at)).ReserveN(now, 1)
 	wait := turn.DelayFrom(now)
 	if wait > 0 {
 		turn.CancelAt(now) // it is sent away, and so has not come
@@ -62,14 +62,9 @@ func (c *clients) of(client netip.Prefix) *rate.Limiter {
 }
 
 // clientAt tells clients apart by what they can't choose freely: an IPv4 address, or the first 64 bits of an IPv6 one,
-// of which every household has 2^64. An address that isn't one is a client like all others of that kind.
-func clientAt(remote string) netip.Prefix {
-	at, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Prefix{}
-	}
+// of which every household has 2^64. The zero address is a client like all others whose address isn't known.
+func clientAt(address netip.Addr) netip.Prefix {
 	bits := 32
-	address := at.Addr().Unmap().WithZone("")
 	if address.Is6() {
 		bits = 64
 	}

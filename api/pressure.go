@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,8 @@ type Pressure struct {
 	InFlight    int     // requests that are being answered
 	Connections int     // open connections, half of which may be streams of events
 	Rate        float64 // requests a second from one client address
+	// Proxies are believed when they say, in X-Forwarded-For, for whom they ask.
+	Proxies []netip.Prefix
 }
 
 // Check returns what is wrong with p, by the names of its flags.
@@ -43,17 +46,19 @@ const maxHeld = 64 << 20
 type gate struct {
 	requests    slots
 	streams     slots
+	lingering   slots        // refused requests whose bodies are read to their end
 	held        atomic.Int64 // bytes of bodies in memory
 	maxHeld     int64
 	clients     *clients
+	proxies     proxies
 	connections *connections
 	refused     *prometheus.CounterVec // by reason
 }
 
 func newGate(p Pressure, registry prometheus.Registerer) (*gate, error) {
 	g := &gate{
-		requests: newSlots(p.InFlight), streams: newSlots((p.Connections + 1) / 2), maxHeld: maxHeld,
-		clients: newClients(p.Rate),
+		requests: newSlots(p.InFlight), streams: newSlots((p.Connections + 1) / 2), maxHeld: maxHeld, lingering: newSlots(mostLinger),
+		clients: newClients(p.Rate), proxies: p.Proxies,
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "stockflow_http_refused_total",
 			Help: "Requests and connections that were turned away: busy, memory, rate, streams, connections.",
@@ -116,7 +121,7 @@ func (v visit) leave() {
 // one that nothing is done for, which gives way when connections run short.
 func (g *gate) enter(r *http.Request) (v visit, f *fault) {
 	v.gate = g
-	if wait := g.clients.wait(r.RemoteAddr, time.Now()); wait > 0 {
+	if wait := g.clients.wait(g.proxies.clientOf(r), time.Now()); wait > 0 {
 		return v, g.rateFault(wait)
 	}
 	var err error
@@ -185,7 +190,7 @@ var errFull = errors.New("too many bytes are held")
 const firstRead = 512
 
 // await reads the body of r into memory, where its handler finds it. held is how many bytes that takes, also of a body that breaks
-// off. One that says it is too large is left for its handler to refuse, and of one that doesn't say so no more is read than shows it.
+// off, and none of one that there is no room for. One that says it is too large is left for its handler to refuse, and of one that doesn't say so no more is read than shows it.
 func (g *gate) await(r *http.Request) (held int64, err error) {
 	most := largestBody(r)
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > most {
@@ -201,8 +206,9 @@ func (g *gate) await(r *http.Request) (held int64, err error) {
 			more := room - held
 			held = room
 			if g.held.Add(more) > g.maxHeld {
-				err = errFull
-				break
+				g.held.Add(-held) // who is refused holds nothing, however long it goes on sending
+				r.Body = awaitedBody{ReadCloser: r.Body}
+				return 0, errFull
 			}
 			text = append(make([]byte, 0, room), text...)
 		}
@@ -210,15 +216,17 @@ func (g *gate) await(r *http.Request) (held int64, err error) {
 		n, err = r.Body.Read(text[len(text):cap(text)])
 		text = text[:len(text)+n]
 	}
+	whole := int64(len(text)) == r.ContentLength
 	if errors.Is(err, io.EOF) {
-		err = nil
+		whole, err = true, nil
 	}
-	r.Body = awaitedBody{r.Body, text}
+	r.Body = awaitedBody{r.Body, text, whole}
 	return held, err
 }
 
-// awaitedBody is a body that has arrived. There is nothing left to read of it.
+// awaitedBody is a body that has arrived, or as much of it as there was room for.
 type awaitedBody struct {
 	io.ReadCloser
-	text []byte
+	text  []byte
+	whole bool // there is nothing left to read of it
 }

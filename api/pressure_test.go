@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -49,7 +50,7 @@ func pressed(t *testing.T, p Pressure, log Emitter) *desk {
 		System:   func(context.Context) System { return System{} },
 		Registry: prometheus.NewRegistry(),
 		Log:      slog.New(slog.DiscardHandler),
-		Pressure: p,
+		Pressure: p, Hosts: []string{"example.com"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +211,7 @@ func TestARateComesBackWithTime(t *testing.T) {
 		{0, 250 * time.Millisecond},
 	} {
 		now = now.Add(step.after)
-		if got := c.wait("192.0.2.1:80", now); got.Round(time.Millisecond) != step.want {
+		if got := c.wait(netip.MustParseAddr("192.0.2.1"), now); got.Round(time.Millisecond) != step.want {
 			t.Errorf("step %d waits %v, expected %v", i, got, step.want)
 		}
 	}
@@ -218,7 +219,10 @@ func TestARateComesBackWithTime(t *testing.T) {
 
 // TestClientsAreToldApartByWhatTheyCanNotChoose: not by port, and not by the half of an IPv6 address that is theirs.
 func TestClientsAreToldApartByWhatTheyCanNotChoose(t *testing.T) {
-	same := func(a, b string) bool { return clientAt(a) == clientAt(b) }
+	at := func(remote string) netip.Prefix {
+		return clientAt(proxies(nil).clientOf(&http.Request{RemoteAddr: remote}))
+	}
+	same := func(a, b string) bool { return at(a) == at(b) }
 	if !same("192.0.2.1:1", "192.0.2.1:2") || same("192.0.2.1:1", "192.0.2.2:1") || !same("[::ffff:192.0.2.1]:1", "192.0.2.1:1") {
 		t.Error("IPv4 addresses are not told apart as they should be")
 	}
@@ -234,12 +238,12 @@ func TestClientsAreToldApartByWhatTheyCanNotChoose(t *testing.T) {
 func TestClientsAreRememberedInABoundedMemory(t *testing.T) {
 	c := newClients(1)
 	now := time.Unix(1_000, 0)
-	c.wait("192.0.2.1:1", now)
+	c.wait(netip.MustParseAddr("192.0.2.1"), now)
 	for i := range 5 * mostClients {
-		if wait := c.wait(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), now); wait != 0 {
+		if wait := c.wait(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), now); wait != 0 {
 			t.Fatalf("client %d waits %v", i, wait)
 		}
-		if i%1_000 == 0 && c.wait("192.0.2.1:1", now) == 0 {
+		if i%1_000 == 0 && c.wait(netip.MustParseAddr("192.0.2.1"), now) == 0 {
 			t.Fatalf("after %d others the first client begins anew", i)
 		}
 	}
@@ -290,8 +294,8 @@ func slow(t *testing.T, n int, address, beginning string) []net.Conn {
 // all of them or not.
 func TestSlowClientsDoNotDisturbAGoodOne(t *testing.T) {
 	const many = 500
-	headers := "POST /v1/orders HTTP/1.1\r\nHost: x\r\nX-A"
-	body := "POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+	headers := "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nX-A"
+	body := "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
 	for _, c := range []struct {
 		name, beginning string
 		connections     int
@@ -351,7 +355,7 @@ func TestWorkIsNotInterruptedByNewcomers(t *testing.T) {
 		done <- err
 	}()
 	<-log.arrived
-	for _, c := range slow(t, 5, address, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n") {
+	for _, c := range slow(t, 5, address, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n") {
 		if line, err := bufio.NewReader(c).ReadString('\n'); err == nil {
 			t.Errorf("a newcomer is answered with %q", line)
 		}

@@ -35,6 +35,7 @@ var kinds = map[string]kind{
 	"too_slow":           {408, "The request took too long to arrive"},
 	"body_too_large":     {413, "The body is too large"},
 	"not_json":           {415, "The body must be JSON"},
+	"misdirected":        {421, "This is another server"},
 	"rate_limited":       {429, "Too many requests from this client"},
 	"headers_too_large":  {431, "The headers are too large"},
 

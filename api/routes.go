@@ -94,7 +94,7 @@ func (s *Server) handler() http.Handler {
 	}
 	metrics := methods{{"GET", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{})}}
 	router.Handle("/metrics", s.observe("/metrics", s.choose(metrics)))
-	return s.recovering(s.admit(s.limitHeaders(s.sameOrigin(dispatch(router)))))
+	return s.recovering(s.knownHost(s.admit(s.limitHeaders(s.sameOrigin(dispatch(router))))))
 }
 
 // dispatch serves what router finds. The router's own way would copy each request twice, to note in it what nobody asks for.

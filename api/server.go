@@ -32,6 +32,7 @@ type Config struct {
 	Registry     *prometheus.Registry
 	Log          *slog.Logger
 	Pressure     Pressure
+	Hosts        []string // names that the server may be asked by, beside those of loopback and the address that it is asked at
 }
 
 // Emitter puts messages on logs, as engine.Emitter does.
@@ -53,6 +54,7 @@ type Server struct {
 	registry  *prometheus.Registry
 	metrics   metrics
 	gate      *gate
+	hosts     hosts
 	keys      keys
 	streams   streams
 	log       *slog.Logger
@@ -85,7 +87,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		gate:    g,
+		gate: g, hosts: newHosts(c.Hosts),
 		emitter: c.Emitter, redriver: c.Redriver, skipper: c.Skipper, about: c.System, tables: c.Tables, history: c.History, realm: c.DeploymentID, former: c.Former, waitsFor: c.Ready, registry: c.Registry, metrics: m, log: c.Log,
 		orders: orderResource(c.Tables), stocks: inventoryResource(c.Tables), parcels: shipmentResource(c.Tables),
 		mails:     notificationResource(c.Tables),

@@ -65,7 +65,7 @@ func newDeskOn(t *testing.T, conn broker.Broker) *desk {
 		System:       func(context.Context) System { return System{} },
 		Ready:        d.ready,
 		Registry:     prometheus.NewRegistry(),
-		Log:          logger,
+		Log:          logger, Hosts: []string{"example.com"}, // as httptest asks
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ func BenchmarkPlace(b *testing.B) {
 		DeploymentID: []byte("realm"),
 		Registry:     prometheus.NewRegistry(),
 		Log:          slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Pressure:     Pressure{InFlight: 512, Connections: 8192},
+		Pressure:     Pressure{InFlight: 512, Connections: 8192}, Hosts: []string{"example.com"},
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -47,7 +47,7 @@ func (s *Server) startPort(ctx context.Context) error {
 		return fmt.Errorf("--kafka: %w", err)
 	}
 	s.kafkaNote = l.Addr().String() + note
-	c := kafkaport.Config{Journal: s.journal, Log: s.log}
+	c := kafkaport.Config{Journal: s.journal, Log: s.log, Limits: kafkaport.Limits{Connections: s.room.port}}
 	for _, m := range replay.Machines {
 		c.Writable = append(c.Writable, m.Log)
 		c.Groups = append(c.Groups, m.Name)

@@ -28,6 +28,9 @@ type Serve struct {
 	MaxConnections int     `help:"Connections that are open at once; when there are more, the one that was quiet for the longest is closed. 0 is no limit." default:"2048"`
 	RateLimit      float64 `help:"Requests a second from one client address; what is beyond is answered with 429. 0 is no limit." default:"0"`
 
+	HTTPHosts      []string `help:"Names and addresses that HTTP may be asked by, beside localhost and the address asked; all others get 421." name:"http-hosts" placeholder:"NAME"`
+	TrustedProxies []string `help:"Addresses or networks of proxies that say in X-Forwarded-For for whom they ask." placeholder:"ADDRESS"`
+
 	NoHistory bool `help:"Keep no history of the logs: it takes less disk and work, and nobody can look back over HTTP."`
 
 	Restore     string `help:"Start from a backup: DATA must be empty. Nothing is sent to anybody outside until --take-over." placeholder:"DIR"`
@@ -49,13 +52,16 @@ func (s Serve) Validate() error {
 	if len(s.Brokers) > 0 && (s.Restore != "" || s.TakeOver) {
 		return errors.New("--restore and --take-over: are for the journal, and with --brokers there is none")
 	}
-	return cmp.Or(s.checkPort(), s.pressure().Check())
+	_, hosts := api.ParseHosts(s.HTTPHosts)
+	_, proxies := api.ParseProxies(s.TrustedProxies)
+	return cmp.Or(s.checkPort(), s.pressure().Check(), hosts, proxies)
 }
 
 func (s Serve) cluster() cluster { return cluster{s.Brokers, s.Security} }
 
 func (s Serve) pressure() api.Pressure {
-	return api.Pressure{InFlight: s.MaxInFlight, Connections: s.MaxConnections, Rate: s.RateLimit}
+	proxies, _ := api.ParseProxies(s.TrustedProxies) // Validate has checked them
+	return api.Pressure{InFlight: s.MaxInFlight, Connections: s.MaxConnections, Rate: s.RateLimit, Proxies: proxies}
 }
 
 // Run serves until SIGINT or SIGTERM, or until something ends that it can't do without.

@@ -51,6 +51,7 @@ type Server struct {
 	emitter  *engine.Emitter
 	api      *api.Server
 	listener net.Listener
+	room     descriptors
 
 	ended chan error // what ended by itself
 	parts []part     // in the order in which they were started
@@ -93,6 +94,8 @@ func (s *Server) listen(ctx context.Context) error {
 		return fmt.Errorf("--http: %w", err)
 	}
 	s.listener = l
+	s.room = share(openFilesLimit(), s.serve.Partitions, s.serve.pressure(), s.log)
+	warnBeyondLoopback(l.Addr(), s.log)
 	s.parts = append(s.parts, part{"listener", func() error {
 		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 			return err
@@ -276,7 +279,7 @@ func (s *Server) startHTTP(context.Context) error {
 		Tables: s.tables, History: s.history, Emitter: emitter, Redriver: deadletters.NewRedriver(s.tables.DeadLetters, emitter.Redriver()),
 		Skipper: deadletters.NewSkipper(s.outside, s.tables.DeadLetters, emitter.Redriver()),
 		System:  s.system, DeploymentID: s.deploymentID, Former: s.former, Ready: s.Waiting, Registry: s.registry, Log: s.log,
-		Pressure: s.serve.pressure(),
+		Pressure: s.pressure(), Hosts: s.hosts(),
 	})
 	if err != nil {
 		return err

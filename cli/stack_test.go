@@ -2,10 +2,8 @@ package cli
 
 import (
 	"fmt"
-	"maps"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -121,6 +119,23 @@ func TestTheStackIsWatchedAndKept(t *testing.T) {
 			if _, there := p.Services[other]; !there || how.Condition != types.ServiceConditionHealthy && s.Name != "proxy" {
 				t.Errorf("depends on %s, %s", other, how.Condition)
 			}
+		}
+	})
+}
+
+// TestTheStackHasNoRightsToSpare: each service drops what its image doesn't need, and writes to its volumes and to memory only.
+func TestTheStackHasNoRightsToSpare(t *testing.T) {
+	t.Parallel()
+	needs := map[string][]string{"zookeeper": {"CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID"}} // whose image begins as root, and writes its settings
+	inStack(t, func(t *testing.T, _ *types.Project, s types.ServiceConfig) {
+		if s.Privileged || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Equal(s.CapAdd, needs[s.Name]) {
+			t.Errorf("drops %v and keeps %v", s.CapDrop, s.CapAdd)
+		}
+		if !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
+			t.Error("a program in it may get more rights than it was started with")
+		}
+		if s.ReadOnly == (needs[s.Name] != nil) {
+			t.Errorf("read_only is %v", s.ReadOnly)
 		}
 	})
 }
@@ -304,66 +319,6 @@ func assignments(t *testing.T, name string) map[string]string {
 		}
 	}
 	return all
-}
-
-// haproxySections are the sections of HAProxy's configuration by their name, as "backend ready", with the words of each line.
-func haproxySections(t *testing.T) map[string][][]string {
-	t.Helper()
-	sections, name := map[string][][]string{}, ""
-	for line := range strings.Lines(text(t, "stack/haproxy.cfg")) {
-		switch words := strings.Fields(line); {
-		case len(words) == 0 || strings.HasPrefix(words[0], "#"):
-		case !strings.HasPrefix(line, " "):
-			name = strings.Join(words, " ")
-		default:
-			sections[name] = append(sections[name], words)
-		}
-	}
-	return sections
-}
-
-// TestTheProxyFallsBackOnThoseWhoAreAlive: it prefers who is ready, and while nobody is, whoever is alive answers for himself. Both are
-// all the Stockflows there are.
-func TestTheProxyFallsBackOnThoseWhoAreAlive(t *testing.T) {
-	t.Parallel()
-	sections, want := haproxySections(t), map[string]bool{}
-	for _, s := range loadStack(t, "cluster").Services {
-		if isStockflow(s) {
-			_, port, _ := net.SplitHostPort(*s.Environment["STOCKFLOW_HTTP"])
-			want[s.Name+":"+port] = true
-		}
-	}
-	for backend, check := range map[string]string{"ready": "/readyz", "alive": "/livez"} {
-		servers, asks := map[string]bool{}, ""
-		for _, words := range sections["backend "+backend] {
-			switch words[0] {
-			case "server":
-				servers[words[2]] = true
-			case "option":
-				asks = words[len(words)-1]
-			}
-		}
-		if !maps.Equal(servers, want) || asks != check {
-			t.Errorf("backend %s has %v and asks %q, expected %v and %s", backend, servers, asks, want, check)
-		}
-	}
-	var chosen []string
-	for _, words := range sections["frontend http"] {
-		if strings.HasSuffix(words[0], "_backend") {
-			chosen = append(chosen, strings.Join(words, " "))
-		}
-	}
-	if want := []string{"use_backend alive if { nbsrv(ready) eq 0 }", "default_backend ready"}; !slices.Equal(chosen, want) {
-		t.Errorf("a request goes to %q, expected %q", chosen, want)
-	}
-}
-
-// TestTheProxyTakesItsConfiguration asks HAProxy itself, where there is one.
-func TestTheProxyTakesItsConfiguration(t *testing.T) {
-	t.Parallel()
-	if out, err := exec.Command(installed(t, "haproxy"), "-c", "-f", filepath.Join(house, "stack", "haproxy.cfg")).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
 }
 
 // TestTheImage is built with the Go of go.mod, runs as nobody in particular, and is started and asked by commands that there are.
