@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +26,7 @@ var (
 type kafkaWriter struct {
 	conn   Connection
 	client *kgo.Client
-	reach  logEnds
+	reach  brokerHealth
 	uptake *writeHealth
 }
 
@@ -45,7 +44,7 @@ func (c Connection) Writer() (Writer, error) {
 
 func (w *kafkaWriter) Write(ctx context.Context, r *kgo.Record) error {
 	to := TopicPartition{r.Topic, r.Partition}
-	if err := cmp.Or(w.reach.lost(), w.uptake.enter(to, time.Now())); err != nil {
+	if err := w.enter(to); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	result := make(chan error, 1)
@@ -68,6 +67,14 @@ func (w *kafkaWriter) Write(ctx context.Context, r *kgo.Record) error {
 	case <-ctx.Done():
 	}
 	return fmt.Errorf("%w: %s within %s", ErrUnknown, r.Topic, writePatience)
+}
+
+// enter counts a record that is about to be sent to p. If it returns an error, none is sent, and none is counted.
+func (w *kafkaWriter) enter(p TopicPartition) error {
+	if err := w.reach.lost(); err != nil {
+		return err
+	}
+	return w.uptake.enter(p, time.Now())
 }
 
 func outcome(err error) error {

@@ -39,9 +39,9 @@ func askOne(ctx context.Context, b *kgo.Broker) error {
 	return err
 }
 
-// logEnds knows whether any broker answers, so that not everybody who writes has to find out by waiting. It begins to ask when
+// brokerHealth knows whether any broker answers, so that not everybody who writes has to find out by waiting. It begins to ask when
 // somebody has waited in vain, and goes on until there is an answer; it is not asked for while all is well.
-type logEnds struct {
+type brokerHealth struct {
 	ask    func() error
 	ctx    context.Context
 	end    context.CancelFunc
@@ -56,20 +56,20 @@ type logEnds struct {
 // again is how long after an answer that didn't come it is asked again.
 const again = 250 * time.Millisecond
 
-func (r *logEnds) open(ask func() error) {
+func (r *brokerHealth) open(ask func() error) {
 	r.ask = ask
 	r.ctx, r.end = context.WithCancel(context.Background())
 }
 
 // lost returns why nobody can be reached, nil as far as that isn't known.
-func (r *logEnds) lost() error {
+func (r *brokerHealth) lost() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.answer
 }
 
 // doubt is for whoever has waited in vain. It doesn't wait.
-func (r *logEnds) doubt() {
+func (r *brokerHealth) doubt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.doubts || r.closed {
@@ -80,7 +80,7 @@ func (r *logEnds) doubt() {
 }
 
 // until asks until there is an answer.
-func (r *logEnds) until() {
+func (r *brokerHealth) until() {
 	for r.learn(r.ask()) {
 		select {
 		case <-r.ctx.Done():
@@ -91,7 +91,7 @@ func (r *logEnds) until() {
 }
 
 // learn notes what came of asking, and reports whether to go on.
-func (r *logEnds) learn(err error) bool {
+func (r *brokerHealth) learn(err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answer, r.doubts = nil, err != nil
@@ -102,7 +102,7 @@ func (r *logEnds) learn(err error) bool {
 }
 
 // close ends the asking.
-func (r *logEnds) close() {
+func (r *brokerHealth) close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
