@@ -146,5 +146,6 @@ func asksFor(t *testing.T, address, what, host string) int {
 	if err != nil {
 		t.Fatalf("%s for %s: %v", what, host, err)
 	}
+	_ = answer.Body.Close()
 	return answer.StatusCode
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -78,7 +79,7 @@ func sendsAll(address, host, body string) (status int, err error) {
 		return 0, err
 	}
 	_, err = io.Copy(io.Discard, answer.Body)
-	return answer.StatusCode, err
+	return answer.StatusCode, errors.Join(err, answer.Body.Close())
 }
 
 // TestWhoIsRefusedHoldsNoMemory while the rest of its body is awaited.
@@ -96,6 +97,7 @@ func TestWhoIsRefusedHoldsNoMemory(t *testing.T) {
 	if err != nil || answer.StatusCode != 503 {
 		t.Fatal(answer, err)
 	}
+	_ = answer.Body.Close()
 	if held := d.gate.held.Load(); held != 0 || len(d.gate.lingering) != 1 {
 		t.Errorf("%d bytes are held, and %d bodies awaited", held, len(d.gate.lingering))
 	}
