@@ -167,7 +167,7 @@ func TestOnlyYesIsYes(t *testing.T) {
 			t.Errorf("%q to %q: %v", answer, asked.String(), err)
 		}
 	}
-	for _, name := range []string{os.DevNull, "deadletters_test.go"} {
+	for _, name := range []string{os.DevNull, "dead_letters_test.go"} {
 		f, err := os.Open(name)
 		if err != nil {
 			t.Fatal(err)

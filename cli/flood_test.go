@@ -23,7 +23,7 @@ func TestAFloodLeavesMemoryBounded(t *testing.T) {
 	if before == 0 || slowed > 1 {
 		t.Skip("the system, or the race detector, doesn't let us see how much memory a process has")
 	}
-	head := "POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: " + strconv.Itoa(size) + "\r\n\r\n"
+	head := "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + strconv.Itoa(size) + "\r\n\r\n"
 	unfinished := head + strings.Repeat(" ", size-1)
 	var sent sync.WaitGroup
 	var conns []net.Conn

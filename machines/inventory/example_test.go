@@ -24,7 +24,7 @@ func ExampleApply() {
 	// Output:
 	// 5 on hand, 0 reserved
 	// 5 on hand, 3 reserved
-	// to o-1: inventory.Reserved {SKU:lamp Takes:[{Location:main Quantity:3}] Available:0}
+	// to o-1: inventory.Reserved {SKU:lamp Allocations:[{Location:main Quantity:3}] Available:0}
 	// 5 on hand, 3 reserved
 	// to o-2: inventory.Refused {SKU:lamp Reason:held_by_others Available:2}
 }

@@ -201,9 +201,9 @@ func TestReleaseAndShip(t *testing.T) {
 	})
 }
 
-func TestUnfit(t *testing.T) {
+func TestInapplicable(t *testing.T) {
 	tell(t, "an event of another machine", []row{
-		{Allocation{}, "unfit: a message of type inventory.Take, expected a Receive, Adjust, Reserve, Release, Ship or Withdraw | "},
+		{Allocation{}, "unfit: a message of type inventory.Allocation, expected a Receive, Adjust, Reserve, Release, Ship or Withdraw | "},
 		{nil, "unfit: a message of type <nil>, expected a Receive, Adjust, Reserve, Release, Ship or Withdraw | "},
 	})
 	for _, rules := range []uint32{0, RulesVersion + 1, math.MaxUint32} {
