@@ -54,7 +54,7 @@ sim: ## simulate the protocol in memory, SEEDS=2000 runs with every kind of fail
 
 power: ## cut the power CUTS times under the journal, ENGINE times under the engine, CUTS/100 times under the program; let disks fail
 	go test -count 1 -v -timeout 60m -run 'TestPower' ./journal -cuts $(CUTS)
-	go test -count 1 -v -timeout 60m -run 'TestPower' ./engine -cuts $(or $(ENGINE),$(CUTS))
+	go test -count 1 -v -timeout 60m -run 'TestPower|TestTrouble$$' ./engine -cuts $(or $(ENGINE),$(CUTS)) -troubles $$(($(CUTS) / 200))
 	go test -count 1 -v -timeout 60m -run 'TestPower$$|TestTroubleWithTheDisk$$' ./cli -cuts $$(($(CUTS) / 100))
 
 month: ## play the whole month of real orders, and 10,000 writes each followed by a read; the tests have a part of both

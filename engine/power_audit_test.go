@@ -210,7 +210,7 @@ func (w *powerWorld) checkStore(d *powercut.Disk, dir string, s *shelf, all bool
 	aside := false
 	db, err := engine.OpenDisk(d, dir, "", func(string, ...any) { aside = true })
 	if err != nil {
-		return offOr(d, err)
+		return w.excuse(d, err)
 	}
 	offset, rows, err := contentOf(db)
 	err = errors.Join(err, db.Close())
@@ -220,7 +220,7 @@ func (w *powerWorld) checkStore(d *powercut.Disk, dir string, s *shelf, all bool
 		w.stats.count(&w.stats.damaged)
 		return nil
 	case err != nil:
-		return offOr(d, err)
+		return w.excuse(d, err)
 	case offset >= int64(len(s.records)):
 		return fmt.Errorf("it has offset %d of a changelog that ends at %d", offset, len(s.records))
 	case all && offset != int64(len(s.records))-1:
@@ -236,9 +236,9 @@ func (w *powerWorld) checkStore(d *powercut.Disk, dir string, s *shelf, all bool
 	return nil
 }
 
-// offOr returns err, or nil if that is only because the power went.
-func offOr(d *powercut.Disk, err error) error {
-	if isOff(d) {
+// excuse returns err, or nil if that is only because the power went, or has to come of the trouble of this life.
+func (w *powerWorld) excuse(d *powercut.Disk, err error) error {
+	if isOff(d) || w.trouble.explains(err) {
 		return nil
 	}
 	return err

@@ -35,6 +35,10 @@ type powerWorld struct {
 	slowOneIn int           // one in so many writes of the journal takes long
 	flushes   chan struct{} // a store has written
 
+	troubled func(number int) *powerTrouble // what goes wrong in a life that begins with a change of the disk; nil for nothing
+	trouble  *powerTrouble                  // of this life, nil for none
+	met      *troublesMet
+
 	mu     sync.Mutex // guards what follows, and the people of sim
 	told   map[broker.TopicPartition]map[int64]stored
 	done   map[string]map[broker.TopicPartition]int64 // what groups have committed, as somebody outside has seen
@@ -110,6 +114,9 @@ func (w *powerWorld) run(lives int) error {
 func (w *powerWorld) live(do func(*powerLife), end func()) {
 	w.lives++
 	disk := w.disk
+	if w.trouble = nil; w.troubled != nil && !w.last() {
+		w.trouble = w.troubled(disk.Changes())
+	}
 	disk.Inject(w.takeTime)
 	j, err := journal.Open(powerJournal, journal.Options{
 		Files: disk, Log: slog.New(slog.DiscardHandler), Clock: w.clock, Reserve: -1, TailBytes: 64 << 10, MaxTail: 512 << 10,
@@ -159,7 +166,7 @@ func (w *powerWorld) fail(format string, args ...any) {
 
 // failed hears of an error. With power, it may only be that the disk took too long.
 func (w *powerWorld) failed(d *powercut.Disk, what string, err error) {
-	if !isOff(d) && !errors.Is(err, journal.ErrSilent) {
+	if !isOff(d) && !errors.Is(err, journal.ErrSilent) && !w.trouble.explains(err) {
 		w.fail("%s: %w", what, err)
 	}
 }
@@ -175,6 +182,9 @@ func isOff(d *powercut.Disk) bool {
 
 // takeTime lets what the journal writes take a while, and notices that a store flushes.
 func (w *powerWorld) takeTime(op powercut.Operation) powercut.Fault {
+	if f, does := w.trouble.meets(op, w.met, w.chance); does {
+		return f
+	}
 	if op.Kind == powercut.Write && strings.HasPrefix(op.Name, powerStores) {
 		select {
 		case w.flushes <- struct{}{}:
