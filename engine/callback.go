@@ -168,7 +168,7 @@ func (d *delivery[S]) take() error {
 }
 
 // fold takes the message into its row: outputs first, then the row, which the producer holds back until the
-// outputs are acknowledged. The lane's store is asked for the row and not goka's context, which makes no row of a read
+// outputs are acknowledged. The worker's store is asked for the row and not goka's context, which makes no row of a read
 // that failed while the session ends: the message would be folded into nothing.
 func (d *delivery[S]) fold(in Incoming) error {
 	d.worker.folding.Lock()
@@ -220,7 +220,7 @@ func (d *delivery[S]) keep(in Incoming, row, next Row[S], res Result[S]) error {
 	return nil
 }
 
-// set sets the row of key and hands its changelog record to the lane. The message is done when the changelog has it,
+// set sets the row of key and hands its changelog record to the worker. The message is done when the changelog has it,
 // for it then has, in their logs, all outputs that were emitted before.
 func (d *delivery[S]) set(key string, value []byte, taken codecs.Taken) error {
 	if err := checkSize(d.machine.Table, key, value); err != nil {
@@ -241,7 +241,7 @@ func (d *delivery[S]) set(key string, value []byte, taken codecs.Taken) error {
 }
 
 // emit sends an output with its origin, which is this message and the output's place among its outputs. more are
-// headers beside those that every output has; done is as for lane.emit.
+// headers beside those that every output has; done is as for worker.emit.
 func (d *delivery[S]) emit(log, key, typ string, value []byte, more []kgo.RecordHeader, done func(error)) error {
 	return d.emitTo(broker.Partition([]byte(key), d.instance.partitions), log, key, typ, value, more, done)
 }

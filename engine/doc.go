@@ -87,8 +87,8 @@
 //
 // # Who owns what
 //
-// A [Group] owns its instances, one after the other. An instance owns its lanes, one for each partition while it is this
-// process's. A lane owns its rows until they are acknowledged, its [Store] from then on. goka's goroutine of a
-// partition folds; the client's goroutines acknowledge; the lane's own sends the rows that waited, because a promise
+// A [Group] owns its instances, one after the other. An instance owns its workers, one for each partition while it is this
+// process's. A worker owns its rows until they are acknowledged, its [Store] from then on. goka's goroutine of a
+// partition folds; the client's goroutines acknowledge; the worker's own sends the rows that waited, because a promise
 // of the client that sends would block the client.
 package engine

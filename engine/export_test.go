@@ -45,8 +45,8 @@ type HandConfig struct {
 	Ends            func(topic string, partition int32) int64
 	Foreign         func(l *HandWorker, from, to int64) // has those records of the changelog read
 	Failed          func(err error)                     // is told what ends this life
-	MostTaken       int                                 // of a lane; 0 for the program's own
-	Direct          bool                                // lanes send rows that need not wait, and ends are asked for one by one: as on a journal
+	MostTaken       int                                 // of a worker; 0 for the program's own
+	Direct          bool                                // workers send rows that need not wait, and ends are asked for one by one: as on a journal
 	Flaw            string                              // a name of Flaws, or ""
 	Metrics         *Metrics
 }
@@ -187,28 +187,28 @@ func (c *callback) settle(err error) {
 	c.session.MarkOffset(c.hand.i.input, c.partition, c.offset+1, "")
 }
 
-// HandWorker is a lane of a Hand.
+// HandWorker is a worker of a Hand.
 type HandWorker struct {
 	hand   *Hand
 	store  *workerStore
 	worker *worker
 }
 
-// Open begins a lane of the session, on a disk.
+// Open begins a worker of the session, on a disk.
 func (h *Hand) Open(partition int32, d Disk) (*HandWorker, error) {
 	store := NewStore("", func(string, ...any) {})
 	ls, err := h.i.begin(partition, store)
 	if err != nil {
 		return nil, err
 	}
-	l := &HandWorker{h, ls, ls.lane}
+	l := &HandWorker{h, ls, ls.worker}
 	l.worker.direct = h.config.Direct
 	l.worker.foreign = func(_ *worker, from, to int64) { h.config.Foreign(l, from, to) }
 	h.session.workers[partition] = l.worker
 	return l, store.begin(d)
 }
 
-// Stored returns the offset of the last record of the changelog that the lane's store has, -1 if it has none.
+// Stored returns the offset of the last record of the changelog that the worker's store has, -1 if it has none.
 func (l *HandWorker) Stored() int64 {
 	offset, _ := l.store.GetOffset(noOffset)
 	return offset
@@ -225,7 +225,7 @@ func (l *HandWorker) Recover(key string, value []byte, offset int64) error {
 // Own ends the recovery.
 func (l *HandWorker) Own() error { return l.store.own() }
 
-// Ready, Take and Send are what the lane's goroutine does.
+// Ready, Take and Send are what the worker's goroutine does.
 func (l *HandWorker) Ready() bool {
 	l.worker.mu.Lock()
 	defer l.worker.mu.Unlock()
@@ -238,7 +238,7 @@ func (l *HandWorker) Send(h *HeldRow)  { l.worker.send(l.worker, h) }
 func (l *HandWorker) Flush() error { return l.store.flush() }
 
 // Meet takes in a record that another instance wrote, and Met ends what Foreign began. An error is to end the life,
-// unless the lane is over.
+// unless the worker is over.
 func (l *HandWorker) Meet(key string, value []byte) error {
 	l.hand.i.metrics.foreign.Inc()
 	return l.worker.meet(key, value)
@@ -249,13 +249,13 @@ func (l *HandWorker) Over() bool { return l.worker.over() }
 // Moved is a turn of the idle check.
 func (l *HandWorker) Moved(end int64) { l.worker.moved(end) }
 
-// Close closes the lane, as goka does at the end of a session.
+// Close closes the worker, as goka does at the end of a session.
 func (l *HandWorker) Close() error { return l.store.Close() }
 
-// Halted reports whether the lane has stopped at a message.
+// Halted reports whether the worker has stopped at a message.
 func (l *HandWorker) Halted() bool { return l.worker.halted != noOffset }
 
-// Quiet reports whether nothing of the lane's is under way.
+// Quiet reports whether nothing of the worker's is under way.
 func (l *HandWorker) Quiet() bool {
 	l.worker.mu.Lock()
 	defer l.worker.mu.Unlock()

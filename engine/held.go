@@ -15,7 +15,7 @@ type held struct {
 	record kgo.Record
 	header [1]kgo.RecordHeader
 
-	// The lane's mu guards what follows.
+	// The worker's mu guards what follows.
 
 	done     []func(error) // told when the changelog has the row, or why it has not
 	by       *held         // the newer row of the key that has taken its place
@@ -63,7 +63,7 @@ func (l *worker) tell(h *held, done func(error)) {
 	}
 }
 
-// newest is the row that has taken the place of h, or h. The caller holds the lane's mu.
+// newest is the row that has taken the place of h, or h. The caller holds the worker's mu.
 func (h *held) newest() *held {
 	for h.by != nil {
 		h = h.by

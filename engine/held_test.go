@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// newDirect is a lane that sends rows itself which need not wait.
+// newDirect is a worker that sends rows itself which need not wait.
 func newDirect(t *testing.T) *slip {
 	t.Helper()
 	s := newSlip(t)
@@ -55,7 +55,7 @@ func TestARowThatNeedNotWaitIsSentByWhoHoldsIt(t *testing.T) {
 	}
 }
 
-func TestARowBehindAnOutputWaitsThoughItsLaneIsDirect(t *testing.T) {
+func TestARowBehindAnOutputWaitsThoughItsWorkerIsDirect(t *testing.T) {
 	s := newDirect(t)
 	output := s.output(t)
 	s.holdRow("a", "a1")
@@ -91,7 +91,7 @@ func TestWhoseRowWasReplacedIsToldOfTheNewerOne(t *testing.T) {
 	}
 }
 
-func TestWhatIsHeldIsToldOfTheErrorThatEndsItsLane(t *testing.T) {
+func TestWhatIsHeldIsToldOfTheErrorThatEndsItsWorker(t *testing.T) {
 	s := newDirect(t)
 	sent := s.holdRow("a", "a1")
 	s.output(t)

@@ -31,7 +31,7 @@ type instance struct {
 	log                 *slog.Logger
 	metrics             groupMetrics
 	flaws               flaws
-	mostApplied         int // of its lanes; 0 for maxTaken
+	mostApplied         int // of its workers; 0 for maxTaken
 	ends                *ends
 	skips               *Skips
 	life                context.Context         // ends with the processor
@@ -59,15 +59,15 @@ func (i *instance) worker(partition int32) *worker {
 	return i.workers[partition].Load()
 }
 
-// owned returns the lanes there are.
+// owned returns the workers there are.
 func (i *instance) owned() []*worker {
-	var lanes []*worker
+	var workers []*worker
 	for p := range i.workers {
 		if l := i.workers[p].Load(); l != nil {
-			lanes = append(lanes, l)
+			workers = append(workers, l)
 		}
 	}
-	return lanes
+	return workers
 }
 
 // fail ends this life at the first error: nothing is sent any more, so that what each partition has received stays
@@ -94,7 +94,7 @@ func (i *instance) failed() error {
 	return nil
 }
 
-// buildStorage is goka's storage builder: the beginning of a lane.
+// buildStorage is goka's storage builder: the beginning of a worker.
 func (i *instance) buildStorage(table string, partition int32) (storage.Storage, error) {
 	store := NewStore(filepath.Join(i.dir, table, strconv.Itoa(int(partition))), i.log.Warn)
 	store.Files(i.files)
@@ -121,7 +121,7 @@ func EndWithin(conn broker.Broker, table string, partition int32) func() (int64,
 	}
 }
 
-// begin begins a lane.
+// begin begins a worker.
 func (i *instance) begin(partition int32, store *Store) (*workerStore, error) {
 	store.onError = i.fail
 	l := newWorker(partition, store)
@@ -139,10 +139,10 @@ func (i *instance) begin(partition int32, store *Store) (*workerStore, error) {
 		return nil, fmt.Errorf("%s has a partition %d, and the logs have %d partitions", i.table, partition, len(i.workers))
 	}
 	i.workers[partition].Store(l)
-	return &workerStore{Store: store, lane: l, instance: i}, nil
+	return &workerStore{Store: store, worker: l, instance: i}, nil
 }
 
-// foreign has changelog records read that this instance did not write. That it can't be done for a lane that has ended
+// foreign has changelog records read that this instance did not write. That it can't be done for a worker that has ended
 // meanwhile is no error: whoever owns the partition next meets the records.
 func (i *instance) foreign(l *worker, from, to int64) {
 	i.repairs.Go(func() {
@@ -158,10 +158,10 @@ func (i *instance) update(ctx goka.UpdateContext, _ storage.Storage, key string,
 	return i.worker(ctx.Partition()).recover(key, value, ctx.Offset())
 }
 
-// workerStore is a lane's store as goka sees it: the end of the recovery and of the lane come through it.
+// workerStore is a worker's store as goka sees it: the end of the recovery and of the worker come through it.
 type workerStore struct {
 	*Store
-	lane     *worker
+	worker   *worker
 	instance *instance
 }
 
@@ -170,47 +170,47 @@ func (s *workerStore) Open() error {
 	if err := s.Store.Open(); err != nil {
 		return err
 	}
-	err := s.instance.checkChangelog(s.lane)
+	err := s.instance.checkChangelog(s.worker)
 	if err != nil {
 		s.instance.fail(err)
 	}
 	return err
 }
 
-// MarkRecovered makes the lane an owner, and starts it.
+// MarkRecovered makes the worker an owner, and starts it.
 func (s *workerStore) MarkRecovered() error {
-	if err := s.instance.skips.read(s.instance.life, s.lane.partition); err != nil {
+	if err := s.instance.skips.read(s.instance.life, s.worker.partition); err != nil {
 		s.instance.fail(err)
 		return err
 	}
 	if err := s.own(); err != nil {
 		return err
 	}
-	s.lane.direct = true
-	go s.lane.run()
+	s.worker.direct = true
+	go s.worker.run()
 	return nil
 }
 
-// own holds what the rows claim to have taken in against the logs, and makes the lane an owner.
+// own holds what the rows claim to have taken in against the logs, and makes the worker an owner.
 func (s *workerStore) own() error {
-	if err := s.instance.checkReach(s.lane); err != nil {
+	if err := s.instance.checkReach(s.worker); err != nil {
 		s.instance.fail(err)
 		return err
 	}
-	s.lane.send = s.instance.sendRow
+	s.worker.send = s.instance.sendRow
 	defer s.instance.changed()
-	return s.lane.own()
+	return s.worker.own()
 }
 
-// Close ends the lane. goka has waited for what was under way, or has given it up.
+// Close ends the worker. goka has waited for what was under way, or has given it up.
 func (s *workerStore) Close() error {
-	s.lane.fail(errEnded)
-	s.lane.close()
-	s.instance.leave(s.lane)
+	s.worker.fail(errEnded)
+	s.worker.close()
+	s.instance.leave(s.worker)
 	return s.Store.Close()
 }
 
-// leave forgets a lane, and that it has halted: whoever owns the partition next finds out.
+// leave forgets a worker, and that it has halted: whoever owns the partition next finds out.
 func (i *instance) leave(l *worker) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -223,7 +223,7 @@ func (i *instance) leave(l *worker) {
 	}
 }
 
-// checkChangelog refuses a changelog that ends before the last record that the lane's store has taken from it.
+// checkChangelog refuses a changelog that ends before the last record that the worker's store has taken from it.
 func (i *instance) checkChangelog(l *worker) error {
 	offset, err := l.store.GetOffset(noOffset)
 	if err != nil || offset == noOffset {

@@ -21,7 +21,7 @@ const maxRecord = 3 << 20
 const maxDeadLetter = 7 << 20
 
 // producer is the goka.Producer of an instance.
-// Outputs go out at once; rows wait in their lane. After the first error it refuses everything.
+// Outputs go out at once; rows wait in their worker. After the first error it refuses everything.
 type producer struct {
 	*instance
 	client  outlet
@@ -77,7 +77,7 @@ func checkSize[K string | []byte](topic string, key K, value []byte) error {
 	return nil
 }
 
-// sendOutput sends an output of a message of a lane's. done is as for lane.emit; it is told of every error, too.
+// sendOutput sends an output of a message of a worker's. done is as for worker.emit; it is told of every error, too.
 func (p *producer) sendOutput(l *worker, record *kgo.Record, done func(error)) error {
 	err := p.failed()
 	if err == nil {
@@ -96,7 +96,7 @@ func (p *producer) sendOutput(l *worker, record *kgo.Record, done func(error)) e
 	}
 	client.Produce(p.sending, record, func(r *kgo.Record, err error) {
 		if err != nil {
-			p.fail(fmt.Errorf("sending to %s/%d: %w", r.Topic, r.Partition, err)) // which tells everyone who waits in a lane
+			p.fail(fmt.Errorf("sending to %s/%d: %w", r.Topic, r.Partition, err)) // which tells everyone who waits in a worker
 			return
 		}
 		l.emitted(seq)
@@ -129,7 +129,7 @@ func (i *instance) cloudEvent(o codecs.Origin, typ string, at int64) []kgo.Recor
 	)
 }
 
-// sendRow sends a row that no longer has to wait. The lane's goroutine calls it.
+// sendRow sends a row that no longer has to wait. The worker's goroutine calls it.
 func (i *instance) sendRow(l *worker, h *held) {
 	if err := i.failed(); err != nil {
 		l.resolve(h, err)

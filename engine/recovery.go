@@ -8,9 +8,9 @@ import (
 	"stockflow/codecs"
 )
 
-// recovery is what a lane learns while the changelog is read. It belongs to the goroutine that reads, until owned.
+// recovery is what a worker learns while the changelog is read. It belongs to the goroutine that reads, until owned.
 type recovery struct {
-	owned bool            // guarded by lane.mu
+	owned bool            // guarded by worker.mu
 	stale map[string]bool // keys whose last record is not their newest
 	// unread are the keys of which a record does not decode, with what is wrong with it. Whether it was the newest is not
 	// known until one follows that is.
@@ -107,7 +107,7 @@ func (l *worker) reach(h codecs.Head) {
 	}
 }
 
-// claims are the furthest offsets that the newest rows of the lane claim to have taken in: those that reach has
+// claims are the furthest offsets that the newest rows of the worker claim to have taken in: those that reach has
 // remembered may be claims of rows that a replay has replaced.
 func (l *worker) claims() error {
 	rows, err := l.store.Iterator()
@@ -130,7 +130,7 @@ func (l *worker) claims() error {
 	return rows.Err()
 }
 
-// own ends the recovery: the lane may write, first the rows whose last record is not their newest.
+// own ends the recovery: the worker may write, first the rows whose last record is not their newest.
 func (l *worker) own() error {
 	for _, key := range slices.Sorted(maps.Keys(l.unread)) {
 		return l.unread[key]

@@ -99,7 +99,7 @@ func (l *worker) meet(key string, value []byte) error {
 	return nil
 }
 
-// readForeign reads the changelog records [from, to) of a lane, and unpins its store when they are dealt with.
+// readForeign reads the changelog records [from, to) of a worker, and unpins its store when they are dealt with.
 func (i *instance) readForeign(ctx context.Context, l *worker, from, to int64) error {
 	i.log.Warn("records in the changelog that another instance wrote", "topic", i.table, "partition", l.partition, "offset", from, "records", to-from)
 	err := i.conn.Read(ctx, i.table, l.partition, from, to, func(r *kgo.Record) error {

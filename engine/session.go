@@ -31,7 +31,7 @@ type handler struct {
 	session  *session
 }
 
-// Setup lets goka build and recover the lanes of this session, and notes which they are.
+// Setup lets goka build and recover the workers of this session, and notes which they are.
 func (h *handler) Setup(s sarama.ConsumerGroupSession) error {
 	h.session = &session{ConsumerGroupSession: s, workers: map[int32]*worker{}}
 	if err := h.ConsumerGroupHandler.Setup(h.session); err != nil {
@@ -54,7 +54,7 @@ func (h *handler) Cleanup(s sarama.ConsumerGroupSession) error {
 	return h.ConsumerGroupHandler.Cleanup(h.session)
 }
 
-// session marks what is done together with everything delivered before it. It keeps the lanes of its own
+// session marks what is done together with everything delivered before it. It keeps the workers of its own
 // generation: a late acknowledgement of an earlier one must not mark for a later one.
 type session struct {
 	sarama.ConsumerGroupSession

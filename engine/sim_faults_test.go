@@ -25,7 +25,7 @@ func (w *world) kill(p *process) {
 		if m.hand.Underway > 0 {
 			w.count("crashes with messages under way")
 		}
-		if slices.ContainsFunc(m.lanes, func(o *owned) bool { return !o.working }) {
+		if slices.ContainsFunc(m.workers, func(o *owned) bool { return !o.working }) {
 			w.count("crashes during a recovery")
 		}
 		w.abandon(m)
@@ -39,7 +39,7 @@ func (w *world) kill(p *process) {
 
 // abandon takes a member out of the world as it stands.
 func (w *world) abandon(m *member) {
-	for _, o := range m.lanes {
+	for _, o := range m.workers {
 		if o.stuck != nil {
 			o.stuck.stop()
 		}

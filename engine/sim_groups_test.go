@@ -50,7 +50,7 @@ func (m *member) busy() bool {
 	if m.hand.Underway > 0 && m.failed == nil {
 		return true
 	}
-	return slices.ContainsFunc(m.lanes, func(o *owned) bool { return o.stuck != nil })
+	return slices.ContainsFunc(m.workers, func(o *owned) bool { return o.stuck != nil })
 }
 
 // current reports whether the coordinator takes commits from m.
@@ -139,14 +139,14 @@ func (w *world) leave(m *member) {
 
 // endSession is goka's Cleanup and sarama's last commit.
 func (w *world) endSession(m *member) {
-	for _, o := range m.lanes {
-		if err := o.lane.Close(); err != nil {
+	for _, o := range m.workers {
+		if err := o.worker.Close(); err != nil {
 			w.fail("%s does not close: %v", o, err)
 		}
 	}
 	m.hand.End()
 	w.commitOf(m)
-	m.session, m.leaving, m.lanes = false, false, nil
+	m.session, m.leaving, m.workers = false, false, nil
 }
 
 // bury ends a life for good, in order.

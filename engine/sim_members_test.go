@@ -27,7 +27,7 @@ type member struct {
 	letters *client
 
 	session  bool     // it has one
-	lanes    []*owned // of the session
+	workers  []*owned // of the session
 	marked   []int64  // by partition, of the session; -1 for none
 	leaving  bool     // takes no message any more, and ends its session when all is done
 	stale    bool     // the group has given it up, and it doesn't know yet
@@ -40,7 +40,7 @@ type member struct {
 type owned struct {
 	m         *member
 	partition int32
-	lane      *engine.HandWorker
+	worker    *engine.HandWorker
 	log       *shelf
 	changelog *shelf
 	disk      *platter
@@ -78,8 +78,8 @@ func (w *world) join(p *process, g *group) {
 		},
 		Foreign: func(l *engine.HandWorker, from, to int64) {
 			w.count("gaps in changelogs")
-			for _, o := range m.lanes {
-				if o.lane == l {
+			for _, o := range m.workers {
+				if o.worker == l {
 					m.foreign = append(m.foreign, &foreignRead{o, from, to})
 				}
 			}
@@ -93,7 +93,7 @@ func (w *world) join(p *process, g *group) {
 
 // begin begins a session with some partitions.
 func (w *world) begin(m *member, partitions []int32) {
-	m.session, m.leaving, m.lanes = true, false, nil
+	m.session, m.leaving, m.workers = true, false, nil
 	marked := make([]int64, w.shape.partitions)
 	for i := range marked {
 		marked[i] = -1
@@ -117,16 +117,16 @@ func (w *world) open(m *member, p int32) error {
 		w.fail("%s is opened twice", o)
 	}
 	o.disk.open = &access{p: o.disk, written: func() { w.oracle.wrote(o) }}
-	lane, err := m.hand.Open(p, o.disk.open)
+	worker, err := m.hand.Open(p, o.disk.open)
 	if err != nil {
 		return err
 	}
-	o.lane, o.next, o.until, o.start = lane, lane.Stored()+1, o.changelog.visible, m.g.committed[p]
-	m.lanes = append(m.lanes, o)
+	o.worker, o.next, o.until, o.start = worker, worker.Stored()+1, o.changelog.visible, m.g.committed[p]
+	m.workers = append(m.workers, o)
 	return nil
 }
 
-// recover takes in some records of a changelog, and at its end makes the lane an owner.
+// recover takes in some records of a changelog, and at its end makes the worker an owner.
 func (w *world) recover() bool {
 	o := w.someOwned(func(o *owned) bool { return !o.working })
 	if o == nil {
@@ -135,7 +135,7 @@ func (w *world) recover() bool {
 	from := o.next
 	for n := 1 + w.rnd.IntN(20); n > 0 && o.next < o.until; n-- {
 		r := o.changelog.records[o.next]
-		if err := o.lane.Recover(r.key, r.value, o.next); err != nil {
+		if err := o.worker.Recover(r.key, r.value, o.next); err != nil {
 			w.fail("%s does not recover offset %d: %v", o, o.next, err)
 		}
 		o.next++
@@ -144,7 +144,7 @@ func (w *world) recover() bool {
 		w.note("%s recovers offsets %d to %d", o, from, o.next-1)
 		return true
 	}
-	if err := o.lane.Own(); err != nil {
+	if err := o.worker.Own(); err != nil {
 		if o.m.failed != nil {
 			return true
 		}
@@ -158,7 +158,7 @@ func (w *world) recover() bool {
 // deliver gives the next message of a partition to its owner, which may get stuck in it while the client is full.
 func (w *world) deliver() bool {
 	o := w.someOwned(func(o *owned) bool {
-		return o.working && !o.m.leaving && o.m.failed == nil && o.stuck == nil && !o.lane.Halted() && o.next < o.log.visible
+		return o.working && !o.m.leaving && o.m.failed == nil && o.stuck == nil && !o.worker.Halted() && o.next < o.log.visible
 	})
 	if o == nil {
 		return false
@@ -239,18 +239,18 @@ func (w *world) block(on *client) {
 	w.running = c
 }
 
-// take has a lane's goroutine take the rows that may go.
+// take has a worker's goroutine take the rows that may go.
 func (w *world) take() bool {
-	o := w.someOwned(func(o *owned) bool { return o.working && len(o.taken) == 0 && o.lane.Ready() })
+	o := w.someOwned(func(o *owned) bool { return o.working && len(o.taken) == 0 && o.worker.Ready() })
 	if o == nil {
 		return false
 	}
-	o.taken = o.lane.Take()
+	o.taken = o.worker.Take()
 	w.note("%s may send %d rows", o, len(o.taken))
 	return true
 }
 
-// send has a lane's goroutine send one of the rows that it took.
+// send has a worker's goroutine send one of the rows that it took.
 func (w *world) send() bool {
 	o := w.someOwned(func(o *owned) bool { return len(o.taken) > 0 && !o.m.client.full() })
 	if o == nil {
@@ -259,7 +259,7 @@ func (w *world) send() bool {
 	h := o.taken[0]
 	o.taken = o.taken[1:]
 	w.note("%s sends the row of %s", o, h.Key())
-	o.lane.Send(h)
+	o.worker.Send(h)
 	return true
 }
 
@@ -270,7 +270,7 @@ func (w *world) flush() bool {
 		return false
 	}
 	w.note("%s flushes its store", o)
-	if err := o.lane.Flush(); err != nil {
+	if err := o.worker.Flush(); err != nil {
 		w.fail("%s does not flush: %v", o, err)
 	}
 	return true
@@ -297,8 +297,8 @@ func (w *world) idle() bool {
 		return true
 	}
 	w.note("%s looks whether its changelog has moved to %d", o, o.ended)
-	o.lane.Moved(o.ended)
-	if o.lane.Quiet() {
+	o.worker.Moved(o.ended)
+	if o.worker.Quiet() {
 		o.looked = o.ended
 	}
 	o.ended = -1
@@ -320,8 +320,8 @@ func (w *world) readForeign() bool {
 		r := f.o.changelog.records[f.next]
 		w.note("%s meets offset %d of its changelog, %s", f.o, f.next, w.describe(f.o.changelog, r))
 		w.count("records of other owners that were met")
-		if err := f.o.lane.Meet(r.key, r.value); err != nil {
-			if !f.o.lane.Over() {
+		if err := f.o.worker.Meet(r.key, r.value); err != nil {
+			if !f.o.worker.Over() {
 				m.hand.Fail(err)
 			}
 			m.foreign = append(m.foreign[:i], m.foreign[i+1:]...)
@@ -330,7 +330,7 @@ func (w *world) readForeign() bool {
 		f.next++
 	}
 	if f.next == f.to {
-		f.o.lane.Met()
+		f.o.worker.Met()
 		m.foreign = append(m.foreign[:i], m.foreign[i+1:]...)
 	}
 	return true
@@ -343,7 +343,7 @@ func (w *world) someOwned(fit func(*owned) bool) *owned {
 			if m == nil {
 				continue
 			}
-			for _, o := range m.lanes {
+			for _, o := range m.workers {
 				if fit(o) {
 					w.fits = append(w.fits, o)
 				}

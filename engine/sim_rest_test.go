@@ -22,8 +22,8 @@ func (w *world) checkRest() {
 		}
 	}
 	for _, m := range w.everyone() {
-		for _, o := range m.lanes {
-			w.checkLane(o)
+		for _, o := range m.workers {
+			w.checkWorker(o)
 		}
 	}
 	if slices.ContainsFunc(w.shelves, func(s *shelf) bool { return s.halted }) {
@@ -87,12 +87,12 @@ func (w *world) checkTable(g *group) {
 	}
 }
 
-// checkLane: the owner is done, and its disk is the table.
-func (w *world) checkLane(o *owned) {
-	if err := o.lane.Flush(); err != nil {
+// checkWorker: the owner is done, and its disk is the table.
+func (w *world) checkWorker(o *owned) {
+	if err := o.worker.Flush(); err != nil {
 		w.fail("at rest, %s does not flush: %v", o, err)
 	}
-	if o.lane.Pinned() {
+	if o.worker.Pinned() {
 		w.fail("at rest, the store of %s is pinned", o)
 	}
 	for key, st := range w.oracle.newest[o.m.g.number] {
@@ -208,8 +208,8 @@ func (w *world) atRest() bool {
 }
 
 func (w *world) allDone(m *member) bool {
-	for _, o := range m.lanes {
-		if !o.working || len(o.taken) > 0 || o.stuck != nil || o.next < o.log.visible && !o.lane.Halted() || !o.lane.Quiet() || o.looked < o.changelog.visible {
+	for _, o := range m.workers {
+		if !o.working || len(o.taken) > 0 || o.stuck != nil || o.next < o.log.visible && !o.worker.Halted() || !o.worker.Quiet() || o.looked < o.changelog.visible {
 			return false
 		}
 		if m.marked[o.partition] > m.g.committed[o.partition] {

@@ -157,7 +157,7 @@ func (w *world) run(numbers []uint64) (wrong *violation) {
 			wrong = v
 		}
 		for _, m := range w.everyone() { // so that no coroutine stays
-			for _, o := range m.lanes {
+			for _, o := range m.workers {
 				if o.stuck != nil && o.stuck != w.running {
 					o.stuck.stop()
 				}
@@ -195,8 +195,8 @@ func (w *world) rest() {
 func (w *world) unrest() string {
 	var why []string
 	for _, m := range w.everyone() {
-		for _, o := range m.lanes {
-			if !o.working || len(o.taken) > 0 || o.stuck != nil || o.next < o.log.visible || !o.lane.Quiet() {
+		for _, o := range m.workers {
+			if !o.working || len(o.taken) > 0 || o.stuck != nil || o.next < o.log.visible || !o.worker.Quiet() {
 				why = append(why, fmt.Sprintf("%s is at %d of %d, %d messages under way", o, o.next, o.log.visible, m.hand.Underway))
 			}
 		}

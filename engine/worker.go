@@ -13,7 +13,7 @@ import "sync"
 type worker struct {
 	partition int32
 	store     *Store
-	// send hands a row to the client. It may block, so it is called by the lane's own goroutine and never by a
+	// send hands a row to the client. It may block, so it is called by the worker's own goroutine and never by a
 	// promise, which would freeze the client.
 	send func(*worker, *held)
 
@@ -37,7 +37,7 @@ type worker struct {
 	input   prefix                // delivered messages, by offset
 	at      int64                 // LogAppendTime of the last message that came
 	halted  int64                 // no message from this offset on is ever done; noOffset for none
-	err     error                 // why the lane takes no more rows
+	err     error                 // why the worker takes no more rows
 	closed  bool
 
 	// foreign is told of changelog records [from, to) that this instance did not write. The store stays pinned
@@ -66,7 +66,7 @@ func newWorker(partition int32, store *Store) *worker {
 }
 
 // deliver notes that a message has come, before anything is done about it. It reports false when nothing may be
-// done: the lane has halted at an earlier message, which a row that took in this one would seem to have taken in too.
+// done: the worker has halted at an earlier message, which a row that took in this one would seem to have taken in too.
 func (l *worker) deliver(offset, at int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -78,7 +78,7 @@ func (l *worker) deliver(offset, at int64) bool {
 	return true
 }
 
-// reached returns the LogAppendTime of the message that the lane is at: the last that came, or the one that it has halted at.
+// reached returns the LogAppendTime of the message that the worker is at: the last that came, or the one that it has halted at.
 // It is 0 while all that came is done.
 func (l *worker) reached() int64 {
 	l.mu.Lock()
@@ -89,7 +89,7 @@ func (l *worker) reached() int64 {
 	return l.at
 }
 
-// hasHalted reports whether the lane takes no message any more.
+// hasHalted reports whether the worker takes no message any more.
 func (l *worker) hasHalted() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -223,7 +223,7 @@ func (l *worker) enqueue(h *held) error {
 	return nil
 }
 
-// run sends rows as their outputs are acknowledged, until the lane is closed.
+// run sends rows as their outputs are acknowledged, until the worker is closed.
 func (l *worker) run() {
 	for l.await() {
 		l.sendReady()
@@ -239,7 +239,7 @@ func (l *worker) sendReady() {
 	}
 }
 
-// await waits for rows that may go. It reports false once the lane is closed.
+// await waits for rows that may go. It reports false once the worker is closed.
 func (l *worker) await() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -330,14 +330,14 @@ func (l *worker) fail(err error) {
 	}
 }
 
-// over reports whether the lane takes no more rows.
+// over reports whether the worker takes no more rows.
 func (l *worker) over() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err != nil
 }
 
-// close ends the lane's goroutine.
+// close ends the worker's goroutine.
 func (l *worker) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"stockflow/machines/inventory"
 )
 
-// slip is a lane whose rows go into a slice instead of a changelog.
+// slip is a worker whose rows go into a slice instead of a changelog.
 type slip struct {
 	*worker
 	t    *testing.T
@@ -166,7 +166,7 @@ func (s *slip) has(value []byte) bool {
 	return slices.ContainsFunc(s.sent, func(h *held) bool { return string(h.value) == string(value) })
 }
 
-func TestAFailedLaneResolvesEverything(t *testing.T) {
+func TestAFailedWorkerResolvesEverything(t *testing.T) {
 	s := newSlip(t)
 	var done []string
 	errs := 0
@@ -184,7 +184,7 @@ func TestAFailedLaneResolvesEverything(t *testing.T) {
 		t.Errorf("%d outputs failed and the rows %v were done", errs, done)
 	}
 	if err := s.hold(&held{key: "b"}); err == nil {
-		t.Error("a failed lane took a row")
+		t.Error("a failed worker took a row")
 	}
 }
 
@@ -309,7 +309,7 @@ func TestTheSameRowIsPinnedUntilOursIsThere(t *testing.T) {
 	}
 }
 
-func TestAHaltedLaneDoesNothingMore(t *testing.T) {
+func TestAHaltedWorkerDoesNothingMore(t *testing.T) {
 	s := newSlip(t)
 	for offset := range int64(2) {
 		if !s.deliver(offset, 0) {

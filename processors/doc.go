@@ -121,7 +121,7 @@
 // # To add a machine
 //
 // A directory beside the others with message.go, state.go and apply.go. Its events and rows in codecs. Its names and
-// its engine.Machine in topology.go: Sends and Hears are the arrows, and who isn't in Hears is not believed. What it
+// its engine.Machine in topology.go: Sends and AcceptsFrom are the arrows, and what comes from others is dead-lettered. What it
 // decides in metrics.go, if it is worth counting. Its topics and its role in cli/server.go. Its table in views/tables.go, if it is to be read.
 // It may not import another machine: if it has to conduct others, let the order do it.
 //
