@@ -15,10 +15,10 @@ const (
 	channelRecords = 64
 	// A partition whose consumer has so many more to take is not fetched any more, until it has only resumeRecords. It may have to
 	// wait for the fetch that is under way then, and those are for its consumer meanwhile.
-	backlogRecords = 4096
+	backlogRecords = 1024
 	resumeRecords  = backlogRecords / 2
 	// The same for their bytes.
-	backlogBytes = 8 << 20
+	backlogBytes = 2 << 20
 	resumeBytes  = backlogBytes / 2
 	// feedRecords is how many are taken from the backlog at once.
 	feedRecords = 256

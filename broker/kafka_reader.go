@@ -27,8 +27,8 @@ type reader struct {
 
 // What is fetched at once is compressed, and ten to twenty times as large in memory. A batch that is larger comes alone.
 const (
-	fetchBytes          = 1 << 20
-	fetchPartitionBytes = 64 << 10
+	fetchBytes          = 512 << 10
+	fetchPartitionBytes = 32 << 10
 )
 
 // reading are the options of a reader's client. What has been fetched waits in memory, at most so much of each broker and
