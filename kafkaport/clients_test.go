@@ -79,6 +79,9 @@ func (f foreign) command(t *testing.T, arguments []string) *exec.Cmd {
 
 // TestClients: the clients of others produce idempotently, over lost answers and a restart, read, and share a group.
 func TestClients(t *testing.T) {
+	if testing.Short() {
+		t.Skip("programs of others, which make test-clients runs")
+	}
 	for _, f := range foreigners {
 		t.Run(f.name, func(t *testing.T) {
 			f.command(t, nil) // or it is skipped

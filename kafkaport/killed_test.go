@@ -23,6 +23,9 @@ func TestMain(m *testing.M) { stockflowtest.Main(m, cli.Main) }
 // TestClientsOutliveAKilledStockflow: the whole program is killed twice while a client sends to it, and started again at the same address.
 // The client goes on by itself, and what it sent stands in the log once, and in its order.
 func TestClientsOutliveAKilledStockflow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("programs of others, which make test-clients runs")
+	}
 	for _, f := range kafkaport.Foreigners() {
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
